@@ -1,0 +1,1 @@
+"""The file format: its writer and its slow reference reader."""

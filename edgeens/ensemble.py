@@ -1,0 +1,62 @@
+"""The ensemble as it comes in: K members' tensors as plain arrays.
+
+First stage of the pipeline: made by onnx.members or torch.members, consumed by quantize.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class MemberTensor:
+    """One named tensor of all members.
+
+    Attributes:
+        name: unique within the ensemble; 1 to 1024 bytes of UTF-8.
+        values: shape (copies, *shape); copies is 1 when all members hold the same tensor, else K.
+            bfloat16 values are held as their uint16 bit patterns.
+        dtype: the type of a value in the members, by its ONNX name in lower case ("float32",
+            "float16", "double", "bfloat16", "int64", "bool", ...).
+        channel_axis: axis of *shape* that counts output channels, or None if there is none.
+        quantise: whether the encoder may put the tensor on a grid; otherwise it is kept exactly.
+    """
+
+    name: str
+    values: Array
+    dtype: str
+    channel_axis: int | None = None
+    quantise: bool = False
+
+    @property
+    def copies(self) -> int:
+        """How many members' values are held: 1 or K."""
+        return int(self.values.shape[0])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one member's tensor."""
+        return tuple(int(n) for n in self.values.shape[1:])
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """K members that differ only in the values of their tensors.
+
+    Attributes:
+        members: K, 1 to 64.
+        tensors: every tensor that the file will hold, in any order.
+        skeletons: the graph without its weights, by section type of the file ("SKLF", ...).
+        metadata: JSON-serialisable description that travels with the file (names, classes, ...).
+    """
+
+    members: int
+    tensors: tuple[MemberTensor, ...]
+    skeletons: dict[str, bytes] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""From floats to codes: grids, bits sharing, drawn members."""
