@@ -1,0 +1,1 @@
+"""The small ensemble that ships with edgeens, and the demonstration that runs on it."""
