@@ -1,0 +1,68 @@
+# One command a job. Everything runs in a virtual environment of its own, .venv.
+
+PYTHON ?= python3
+CC ?= cc
+VENV := .venv
+BIN := $(VENV)/bin
+BUILD := build/native
+NATIVE := $(wildcard native/src/*.c native/src/*.h native/include/*.h)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
+WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -ffp-contract=off
+SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+
+.PHONY: help demo test test-py test-c lint format vectors symbols bench clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/demo ## install, then encode, decode and run the bundled ensemble of digit classifiers
+	$(BIN)/edgeens demo
+
+test: test-py test-c ## install, then run every test of Python and C
+
+test-py: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+test-c: $(BUILD)/test_edgeens $(BUILD)/replay symbols
+	$(BUILD)/test_edgeens $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
+	$(BUILD)/replay native/fuzz/corpus/* tests/vectors/good/*.eens tests/vectors/refused/*.eens
+
+$(BUILD)/test_edgeens: native/test/test_edgeens.c $(NATIVE)
+	@mkdir -p $(BUILD)
+	$(CC) $(WARNINGS) $(SANITIZE) -funsigned-char -Inative/include -o $@ $< native/src/*.c
+
+$(BUILD)/replay: native/fuzz/replay.c native/fuzz/fuzz_open.c $(NATIVE)
+	@mkdir -p $(BUILD)
+	$(CC) $(WARNINGS) $(SANITIZE) -Inative/include -o $@ native/fuzz/replay.c native/fuzz/fuzz_open.c native/src/*.c
+
+symbols: ## prove that the C decoder needs no heap, no I/O, no mutable statics
+	CC=$(CC) sh native/test/check_symbols.sh
+
+lint: $(VENV)/dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev ## let ruff rewrite the Python files
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+vectors: $(VENV)/dev ## write the golden vectors anew; review the difference before committing it
+	$(BIN)/python tests/make_vectors.py
+
+bench: $(VENV)/dev ## measure sizes and speed (DATA=DIR names the folder with the data sets)
+	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo: pyproject.toml .ci/constraints.txt edgeens/_native_build.py $(NATIVE) | $(BIN)/python
+	$(INSTALL) --editable '.[onnx]'
+	@touch $@
+
+$(VENV)/dev: $(VENV)/demo
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+clean: ## remove what was built, the virtual environment too
+	rm -rf $(VENV) build dist edgeens.egg-info edgeens/*.so .pytest_cache .hypothesis .mypy_cache .ruff_cache

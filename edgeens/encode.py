@@ -1,0 +1,151 @@
+"""From ONNX files to one container, in one call: the whole encoder side of the pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from edgeens import __version__
+from edgeens.coded import CodedEnsemble, CodedTensor, Profile, Section
+from edgeens.container.choice import choose_method
+from edgeens.container.sizes import Sizes, measure
+from edgeens.container.writer import write_container
+from edgeens.ensemble import Ensemble
+from edgeens.errors import MembersError
+from edgeens.quantize.rounding import draw_members
+from edgeens.quantize.sharing import share_bits
+from edgeens.quantize.tensors import quantize_ensemble
+from edgeens.size_table import SizeRow, size_rows
+
+PathLike = str | os.PathLike[str]
+Step = Callable[[str, int, int], None]
+
+LOSSLESS_LAMBDA = 0.5  # gaps are integers: below 1, only equal digits share
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What an encoding produced: the parts of the file, and the table of sizes."""
+
+    sizes: Sizes
+    rows: list[SizeRow]
+
+
+def encode(
+    members: Sequence[PathLike],
+    path: PathLike,
+    *,
+    method: Literal["auto", "plain", "shared"] = "auto",
+    bits: int = 8,
+    lambda4: float | Literal["auto"] = LOSSLESS_LAMBDA,
+    lambda8: float | Literal["auto"] = LOSSLESS_LAMBDA,
+    grid: Literal["tensor", "channel"] | None = None,
+    exclude: Sequence[str] = (),
+    profile: Profile = "desktop",
+    block: int | None = None,
+    threads: int = 1,
+    draw: int | None = None,
+    key: int = 0,
+    store_members: bool = False,
+    progress: Step | None = None,
+) -> Encoding:
+    """Encode ONNX members, or one ONNX model from which members are drawn, into *path*.
+
+    Args:
+        members: ONNX files of one architecture; exactly one with *draw*.
+        path: the file to write; an older one stays whole until the new one is complete.
+        method: "plain" (each member's codes), "shared" (Bits-Ensemble digits), or "auto": for each
+            tensor the smallest of raw, plain and shared at equal codes.
+        bits: width of the codes, 2 to 8; "shared" needs 8.
+        lambda4, lambda8: how far digits may lie apart and still share (digit units; below 1:
+            lossless), or "auto": as far as the weight error allows. Anything but lossless makes
+            the method "shared".
+        grid: one scale a "tensor" or an output "channel"; None: a tensor at 8 bits, a channel
+            below and for drawn members.
+        exclude: patterns (*, ?) of tensor names that are kept exactly.
+        profile: "desktop" or "mcu" (at most 4096 codes a block).
+        block: most codes in a block, or None for the profile's own.
+        threads: workers of the writer; the bytes do not depend on it.
+        draw: number of members to draw by stochastic rounding from the one model given (LPE-BSR).
+        key: names the draws.
+        store_members: store the drawn members instead of parent and key.
+        progress: called with (what is being worked on, steps done, steps in all).
+
+    Raises:
+        MembersError: the members do not form an ensemble, or hold NaN or infinite weights.
+        MissingPackageError: the package onnx is not installed.
+        OSError: a file cannot be read or written.
+    """
+    from edgeens.onnx.members import load_members
+
+    ensemble = load_members(members, exclude=exclude)
+    if draw is None:
+        coded = quantize_ensemble(
+            ensemble,
+            bits=bits,
+            per_channel=grid == "channel" or (grid is None and bits < 8),
+            progress=progress,
+        )
+        coded = _choose(coded, method=method, lambda4=lambda4, lambda8=lambda8)
+    else:
+        coded = draw_members(
+            ensemble,
+            members=draw,
+            bits=bits,
+            key=key,
+            per_channel=grid != "tensor",
+            store_members=store_members,
+            progress=progress,
+        )
+    coded = replace(coded, sections=_sections(ensemble), profile=profile, block_codes=block)
+    write_container(coded, path, threads=threads)
+    sizes = measure(Path(path).read_bytes())
+    return Encoding(sizes=sizes, rows=size_rows(coded, sizes))
+
+
+def _choose(
+    coded: CodedEnsemble,
+    *,
+    method: str,
+    lambda4: float | Literal["auto"],
+    lambda8: float | Literal["auto"],
+) -> CodedEnsemble:
+    """Settle each tensor's method, sharing bits first where that was asked for."""
+    lossy = any(value == "auto" or value >= 1 for value in (lambda4, lambda8))
+    if method == "plain":
+        if lossy:
+            raise MembersError("sharing (lambda4, lambda8) is not possible with the method plain")
+        return coded
+    if method == "shared" or lossy:
+        _check_sharable(coded)
+        return share_bits(coded, lambda4=lambda4, lambda8=lambda8)
+    tensors: tuple[CodedTensor, ...] = tuple(
+        choose_method(tensor, coded.members) for tensor in coded.tensors
+    )
+    return replace(coded, tensors=tensors)
+
+
+def _check_sharable(coded: CodedEnsemble) -> None:
+    if not 2 <= coded.members <= 16:
+        raise MembersError(
+            f"bits can be shared by 2 to 16 members, but there are {coded.members}: "
+            "use the method plain"
+        )
+    for tensor in coded.tensors:
+        if tensor.grid is not None and tensor.grid.bits != 8:
+            raise MembersError(
+                f"digits exist only at 8 bits, but tensor {tensor.name!r} has {tensor.grid.bits}: "
+                "leave out --bits, or use the method plain"
+            )
+
+
+def _sections(ensemble: Ensemble) -> tuple[Section, ...]:
+    """Description and graph, in the order of the file; the writer adds the digests."""
+    metadata = {"edgeens.generator": f"edgeens {__version__}", **ensemble.metadata}
+    text = json.dumps(metadata, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    graphs = (Section(kind, payload) for kind, payload in ensemble.skeletons.items())
+    return (Section("META", text.encode()), *graphs)

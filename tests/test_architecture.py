@@ -1,0 +1,113 @@
+"""Imports point one way, and frameworks stay at the edges (docs/DESIGN.md, "Rooms")."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "edgeens"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# What each room may import from edgeens, besides itself. A room is a subpackage or a module.
+ROOMS = {
+    "errors": set(),
+    "ensemble": set(),
+    "coded": set(),
+    "atomic": set(),
+    "progress": set(),
+    "tables": set(),
+    "arrays": {"errors"},
+    "uncertainty": {"errors", "arrays"},
+    "metrics": {"errors", "arrays", "uncertainty"},
+    "calibration": {"errors", "arrays", "uncertainty"},
+    "ood": {"errors", "arrays", "uncertainty"},
+    "diversity": {"errors", "arrays", "uncertainty"},
+    "quantize": {"errors", "ensemble", "coded"},
+    "container": {"errors", "coded", "atomic"},
+    "decoder": {"errors", "_native"},
+    "onnx": {"errors", "ensemble", "coded", "decoder", "uncertainty", "atomic"},
+    "data": {"errors", "atomic", "decoder", "uncertainty"},
+    "size_table": {"coded", "container", "quantize"},
+}
+TOP = {"__init__", "cli", "encode", "evaluate", "show", "demo", "_native_build"}
+
+# The only rooms that may import a framework at all.
+FRAMEWORKS = {
+    "torch": {"torch", "demo/train_members"},
+    "onnx": {"onnx"},
+    "onnxruntime": {"onnx", "demo/train_members"},
+    "cffi": {"_native_build"},
+    "sklearn": {"demo/train_members"},
+    "zstandard": {"size_table"},
+}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_what_its_room_allows(path):
+    own = room(path)
+    if own in TOP:
+        return
+    assert own in ROOMS, f"{own} is a new room: say in ROOMS what it may import"
+    rooms = {str(room_) for room_ in (*ROOMS, *TOP, "_native")}
+    used = {name.split(".")[1] for name in imported(path) if name.startswith("edgeens.")} & rooms
+    assert used <= ROOMS[own] | {own}
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_framework_is_imported_only_at_its_edge(framework):
+    importers = {
+        str(path.relative_to(PACKAGE).with_suffix(""))
+        for path in MODULES
+        if any(name.split(".")[0] == framework for name in imported(path))
+    }
+    allowed = FRAMEWORKS[framework]
+    assert {name for name in importers if not {name, name.split("/")[0]} & allowed} == set()
+
+
+def test_the_two_decoders_share_nothing_but_errors():
+    assert "decoder" not in {
+        part for path in (PACKAGE / "container").glob("*.py") for name in imported(path)
+        for part in name.split(".")
+    }
+    assert not any(name.startswith("edgeens.container") for name in imported(PACKAGE / "decoder.py"))
+
+
+def test_importing_edgeens_loads_no_framework():
+    code = (
+        "import sys, edgeens; edgeens.Container; edgeens.summarize; "
+        "print({'torch', 'onnx', 'onnxruntime'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "set()"
+
+
+def test_a_session_needs_no_onnx_package():
+    code = (
+        "import sys; sys.modules['onnx'] = None; "
+        "import edgeens.onnx.session, edgeens.data; print('ok')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.stdout.strip() == "ok", result.stderr
