@@ -69,7 +69,7 @@ def weight_correlation(weights: ArrayLike) -> float:
     norms = np.linalg.norm(vectors, axis=1)
     if not norms.all():
         raise DataError(
-            f"weights of member {int(np.argmin(norms))} are all 0, so they have no direction; leave "
+            f"weights of member {int(np.argmin(norms))} are all 0, so they point nowhere; leave "
             "this tensor out"
         )
     cosines = np.clip((vectors @ vectors.T) / np.outer(norms, norms), -1.0, 1.0)

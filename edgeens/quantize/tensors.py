@@ -1,0 +1,120 @@
+"""An Ensemble's tensors as a CodedEnsemble's: on a grid, or kept exactly.
+
+First pass of quantize; sharing and joint coding then work on the codes it makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgeens.coded import CodedEnsemble, CodedTensor
+from edgeens.ensemble import Array, Ensemble, MemberTensor
+from edgeens.errors import MembersError
+from edgeens.quantize.grid import Clip, fit_grid, quantize
+
+Progress = Callable[[str, int, int], None]
+
+# How the values of a type (S4.2) are held, little-endian; bfloat16 has no NumPy type.
+_HELD_AS: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "double": np.dtype("<f8"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "int8": np.dtype("i1"),
+    "int16": np.dtype("<i2"),
+    "int32": np.dtype("<i4"),
+    "int64": np.dtype("<i8"),
+    "uint8": np.dtype("u1"),
+    "uint16": np.dtype("<u2"),
+    "uint32": np.dtype("<u4"),
+    "uint64": np.dtype("<u8"),
+    "bool": np.dtype("?"),
+}
+_FLOATS = ("float32", "double", "float16", "bfloat16")
+
+
+def quantize_ensemble(
+    ensemble: Ensemble,
+    *,
+    bits: int = 8,
+    per_channel: bool = False,
+    clip: Clip | None = None,
+    progress: Progress | None = None,
+) -> CodedEnsemble:
+    """Put the tensors that may be quantised on grids, and keep the others exactly.
+
+    Args:
+        ensemble: K members' tensors.
+        bits: width of a code, 2 to 8.
+        per_channel: a scale for each output channel, where a tensor has them, else one a tensor.
+        clip: as in fit_grid; None takes "minmax" at 8 bits, where clipping gains nothing worth
+            its damage to large weights, and "mse" below, where a step is what hurts.
+        progress: called after each tensor with its name, how many are done, and of how many.
+
+    Returns:
+        The same tensors in the same order: int8 codes with method "plain", or the exact values,
+        little-endian, with method "raw". No sections: they come from the skeletons and metadata.
+
+    Raises:
+        MembersError: a tensor to quantise holds NaN or infinite weights, or is not of floats; a
+            tensor's copies are neither 1 nor K; its type is unknown or not that of its values; or
+            *bits* is out of range.
+    """
+    chosen: Clip = clip or ("minmax" if bits == 8 else "mse")
+    coded = []
+    for done, tensor in enumerate(ensemble.tensors, start=1):
+        values = _checked(tensor, ensemble.members)
+        if tensor.quantise:
+            coded.append(_on_grid(tensor, values, bits, per_channel, chosen))
+        else:
+            coded.append(CodedTensor(tensor.name, tensor.dtype, values))
+        if progress is not None:
+            progress(tensor.name, done, len(ensemble.tensors))
+    return CodedEnsemble(ensemble.members, tuple(coded))
+
+
+def _checked(tensor: MemberTensor, members: int) -> Array:
+    """The tensor's values, little-endian, once their type and copies are right."""
+    held = _HELD_AS.get(tensor.dtype)
+    if held is None:
+        raise MembersError(
+            f"tensor {tensor.name!r} has type {tensor.dtype!r}, which a file cannot hold; convert "
+            f"it to one of {', '.join(_HELD_AS)}"
+        )
+    if tensor.values.dtype.newbyteorder("<") != held:
+        raise MembersError(
+            f"tensor {tensor.name!r} is said to be {tensor.dtype!r}, so its array must be of type "
+            f"{held.name}, not {tensor.values.dtype.name}"
+        )
+    if tensor.values.ndim == 0 or tensor.copies not in (1, members):
+        raise MembersError(
+            f"tensor {tensor.name!r} has shape {tensor.values.shape}; its first axis must count "
+            f"1 or {members} copies, one for each member"
+        )
+    return np.ascontiguousarray(tensor.values, dtype=held)
+
+
+def _on_grid(
+    tensor: MemberTensor, values: Array, bits: int, per_channel: bool, clip: Clip
+) -> CodedTensor:
+    """One tensor of all members as codes."""
+    if tensor.dtype not in _FLOATS:
+        raise MembersError(
+            f"tensor {tensor.name!r} has type {tensor.dtype!r}; only floats can be quantised, so "
+            "exclude it from quantisation to keep it exactly"
+        )
+    if tensor.dtype == "bfloat16":
+        # A bfloat16 is the upper half of a float32.
+        values = (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    grid = fit_grid(
+        values,
+        bits=bits,
+        channel_axis=tensor.channel_axis,
+        per_channel=per_channel,
+        clip=clip,
+        name=tensor.name,
+    )
+    return CodedTensor(tensor.name, tensor.dtype, quantize(values, grid), grid, "plain")

@@ -1,0 +1,86 @@
+/* Sizes of blocks and where they lie (S6, S7). */
+#include "eens_internal.h"
+
+uint32_t eens_parent_bits(const eens_tensor *tensor) {
+    uint32_t bits = 1;
+    for (uint32_t levels = tensor->parent_levels; levels != 0; levels >>= 1) {
+        bits++;
+    }
+    return bits;
+}
+
+uint32_t eens_pattern_bits(uint32_t members) {
+    if (members <= 4) {
+        return members == 2 ? 1 : members; /* 1, 3, 4 */
+    }
+    return members <= 8 ? 4 + 3 * (members - 4) : 16 + 4 * (members - 8);
+}
+
+uint32_t eens_lane_count(const eens_tensor *tensor) {
+    return tensor->method == EENS_DRAWN ? 1u : tensor->copies;
+}
+
+uint32_t eens_lane_bytes(const eens_tensor *tensor, uint32_t count) {
+    switch (tensor->method) {
+    case EENS_RAW: return tensor->bits != 0 ? count : count * eens_dtype_bytes(tensor->dtype);
+    case EENS_DRAWN: return eens_ceil8(count * eens_parent_bits(tensor));
+    default: return eens_ceil8(count * tensor->bits);
+    }
+}
+
+uint32_t eens_block_count_at(const eens_tensor *tensor, uint32_t block) {
+    /* block < block_count, so the product is below E, at most 2^31 - 1. */
+    uint32_t left = tensor->elements - block * tensor->block_positions;
+    return left < tensor->block_positions ? left : tensor->block_positions;
+}
+
+/* S6. n is at most 2^20 and, for shared, n x K too: every sum stays far below 2^32. */
+static bool size_fits(const eens_tensor *tensor, uint32_t n, uint32_t size) {
+    uint32_t members = tensor->copies;
+    uint32_t lanes = eens_lane_count(tensor);
+    if (!eens_is_supported(tensor)) {
+        return size >= 1;
+    }
+    if (tensor->method == EENS_SHARED) {
+        uint32_t most = 6 + 2 * n + 2 * eens_ceil8(n * eens_pattern_bits(members)) +
+                        eens_ceil8(2 * n * members) + eens_ceil8(3 * n * members) +
+                        eens_ceil8(5 * n * members);
+        return size >= 8 && size <= most;
+    }
+    return size == lanes * (4 + eens_lane_bytes(tensor, n));
+}
+
+eens_status eens_block_check(const eens_file *file, const eens_tensor *tensor, uint32_t block,
+                             uint32_t begin, uint32_t end) {
+    if (end <= begin || end > file->size - tensor->data_offset) { /* data_offset <= size */
+        return EENS_ERR_INDEX;
+    }
+    return size_fits(tensor, eens_block_count_at(tensor, block), end - begin) ? EENS_OK
+                                                                               : EENS_ERR_INDEX;
+}
+
+eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint32_t block,
+                          eens_block *found) {
+    uint8_t buffer[2 * EENS_ENTRY_BYTES];
+    /* The end of the block before is the beginning of this one. */
+    uint32_t before = block != 0 ? EENS_ENTRY_BYTES : 0;
+    uint64_t offset = file->index_offset +
+                      (uint64_t)EENS_ENTRY_BYTES * ((uint64_t)tensor->first_block + block) - before;
+    const uint8_t *entry = eens_view(file, offset, EENS_ENTRY_BYTES + before, buffer);
+    uint32_t begin = 0;
+    if (entry == NULL) {
+        return EENS_ERR_READ;
+    }
+    if (before != 0) {
+        begin = eens_load32(entry);
+        entry += before;
+    }
+    uint32_t end = eens_load32(entry);
+    found->crc = eens_load32(entry + 4);
+    found->offset = tensor->data_offset + begin;
+    found->size = end - begin;
+    found->first = block * tensor->block_positions;
+    found->count = eens_block_count_at(tensor, block);
+    /* Checked when the file was opened, but storage may have changed or misread since. */
+    return eens_block_check(file, tensor, block, begin, end);
+}

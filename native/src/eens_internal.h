@@ -1,0 +1,158 @@
+/* What the files of the decoder share with each other. Never installed, never included by a user.
+ *
+ * The way of a call: eens_open.c checks the head (S12) with eens_name.c, eens_record.c, eens_block.c
+ * and eens_section.c; eens_decode.c walks blocks, hands each to eens_lanes.c, eens_shared.c or
+ * eens_drawn.c, which leave codes in the output, and eens_values.c turns codes into values.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef EENS_INTERNAL_H
+#define EENS_INTERNAL_H
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "edgeens.h"
+
+#define EENS_HEADER_BYTES 64u /* S3 */
+#define EENS_RECORD_BYTES 96u /* S4 */
+#define EENS_ENTRY_BYTES 8u   /* S6 */
+#define EENS_SECTION_BYTES 20u /* S11 */
+#define EENS_MINOR 0u          /* the newest minor version that this decoder knows */
+#define EENS_MAX_SHARED 16u    /* members of a shared tensor (S4.3) */
+
+/* True only where the compiler says so; elsewhere values are composed byte by byte. */
+#if defined(__BYTE_ORDER__) && defined(__ORDER_LITTLE_ENDIAN__)
+#define EENS_LITTLE_ENDIAN (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+#elif defined(_WIN32)
+#define EENS_LITTLE_ENDIAN 1
+#else
+#define EENS_LITTLE_ENDIAN 0
+#endif
+
+/* Loads of any alignment on any machine; compilers make them one instruction where there is one. */
+static inline uint32_t eens_load16(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+
+static inline uint32_t eens_load32(const uint8_t *p) {
+    return eens_load16(p) | eens_load16(p + 2) << 16;
+}
+
+static inline uint64_t eens_load64(const uint8_t *p) {
+    return (uint64_t)eens_load32(p) | (uint64_t)eens_load32(p + 4) << 32;
+}
+
+/* ceil8 of S1. bits is at most 2^28: a block holds at most 2^20 positions of 32 * 8 bits. */
+static inline uint32_t eens_ceil8(uint32_t bits) {
+    return (bits + 7) / 8;
+}
+
+/* A block that has been located: every number here is checked against the file. */
+typedef struct eens_block {
+    uint64_t offset; /* of its first byte, in the file */
+    uint32_t size;
+    uint32_t crc;   /* of the common part */
+    uint32_t first; /* position in the tensor */
+    uint32_t count; /* positions */
+} eens_block;
+
+/* One call of eens_decode, at one block. */
+typedef struct eens_job {
+    const eens_file *file;
+    const eens_tensor *tensor;
+    eens_block block;
+    uint8_t *workspace; /* used only when the file is not in memory */
+    uint8_t *output;    /* where the block starts in the first copy asked for; NULL: check only */
+    size_t stride;      /* bytes from one copy to the next in the output */
+    uint16_t first_copy;
+    uint16_t copy_count;
+    uint8_t type;    /* what the output holds: an eens_dtype */
+    uint8_t element; /* its bytes */
+    bool fast_crc;
+} eens_job;
+
+/* eens_source.c: the size bytes from offset on, which the caller has proven to lie in the file: in
+ * place when the file is in memory, else read into buffer. NULL: the storage could not be read. */
+const uint8_t *eens_view(const eens_file *file, uint64_t offset, size_t size, void *buffer);
+/* Lets crc run on over a part of the file. */
+eens_status eens_crc_part(const eens_file *file, uint64_t offset, uint64_t size, uint32_t *crc);
+
+/* eens_crc.c: whether the machine's own instruction is there and this many bytes are worth the
+ * question; the answer is handed down because the decoder keeps no state to remember it in. */
+bool eens_crc_is_fast(uint64_t size);
+/* state is the complement of the CRC so far. Called only where the line above says yes. */
+uint32_t eens_crc_by_instruction(uint32_t state, const uint8_t *data, size_t size);
+uint32_t eens_crc_update(bool fast, uint32_t crc, const uint8_t *data, size_t size);
+
+/* eens_name.c (S4.1): its size and bytes, and that it is greater than the name before it. */
+eens_status eens_name_check(const eens_file *file, uint32_t offset, uint32_t size,
+                            uint32_t previous_size);
+/* The sign of (name of the file - other). */
+eens_status eens_name_compare(const eens_file *file, uint32_t offset, uint32_t size,
+                              const uint8_t *other, size_t other_size, int *order);
+
+/* eens_record.c (S4): reads the fields, and checks those that stand for themselves. */
+void eens_record_load(const uint8_t *bytes, uint32_t index, eens_tensor *tensor);
+eens_status eens_record_check(const uint8_t *bytes, const eens_file *file, uint32_t table_count,
+                              eens_tensor *tensor);
+uint32_t eens_dtype_bytes(uint8_t dtype); /* 0: unknown */
+/* Offset in the file of record number index. */
+static inline uint64_t eens_record_offset(uint32_t index) {
+    return EENS_HEADER_BYTES + (uint64_t)EENS_RECORD_BYTES * index;
+}
+
+/* eens_block.c (S6, S7) */
+uint32_t eens_parent_bits(const eens_tensor *tensor);
+uint32_t eens_pattern_bits(uint32_t members);
+uint32_t eens_lane_count(const eens_tensor *tensor);
+uint32_t eens_lane_bytes(const eens_tensor *tensor, uint32_t count);
+uint32_t eens_block_count_at(const eens_tensor *tensor, uint32_t block);
+eens_status eens_block_check(const eens_file *file, const eens_tensor *tensor, uint32_t block,
+                             uint32_t begin, uint32_t end);
+eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint32_t block,
+                          eens_block *found);
+
+/* eens_section.c (S11): the section whose header stands at offset. */
+eens_status eens_section_load(const eens_file *file, uint64_t offset, uint32_t index,
+                              eens_section *section);
+eens_status eens_sections_check(const eens_file *file, eens_where *where);
+
+/* eens_decode.c: what all methods need of a block. */
+static inline bool eens_is_supported(const eens_tensor *tensor) {
+    return tensor->coder == EENS_FIXED && tensor->method != EENS_JOINT;
+}
+/* The whole block, its CRC compared. */
+eens_status eens_block_view(const eens_job *job, const uint8_t **bytes);
+/* Where the codes of a copy (counted from the first asked for) go: the last count bytes of the room
+ * that its values will take, so eens_spread can turn them into values from the front. */
+static inline int8_t *eens_codes(const eens_job *job, uint32_t copy) {
+    size_t skip = (size_t)(job->element - 1) * job->block.count;
+    return (int8_t *)(job->output + copy * job->stride + skip);
+}
+
+/* eens_lanes.c (S7.1, S7.2), eens_shared.c (S8), eens_drawn.c (S9): one block, checked, its codes (or
+ * exact values) in the output. */
+eens_status eens_lanes_decode(const eens_job *job);
+eens_status eens_shared_decode(const eens_job *job);
+eens_status eens_drawn_decode(const eens_job *job);
+/* The lane's bytes, its CRC compared; in place, or in buffer. */
+eens_status eens_lane_view(const eens_job *job, uint32_t lane, uint8_t *buffer,
+                           const uint8_t **bytes);
+/* The CRCs of the lanes (S7), their own CRC compared. */
+eens_status eens_lanes_open(const eens_job *job);
+
+/* eens_unpack.c: count fields of width bits from field first on, a multiple of 8, sign-extended. */
+void eens_unpack(const uint8_t *stream, uint32_t first, uint32_t count, uint32_t width,
+                 int8_t *codes);
+/* Whether the bits of the stream's last byte behind the first bits bits are zero. */
+bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits);
+
+/* eens_values.c (S4.4): count codes, of the positions from first on, into values of this type.
+ * codes may be the last count bytes of the output itself. */
+eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
+                        uint32_t first, uint32_t count, uint8_t type, void *output);
+
+/* eens_half.c: rounded to nearest, ties to even, beyond the largest to infinity. */
+uint16_t eens_to_float16(float value);
+uint16_t eens_to_bfloat16(float value);
+
+#endif
