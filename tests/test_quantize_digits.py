@@ -62,12 +62,12 @@ def test_digits_keep_the_shape_and_read_any_layout_and_any_size():
 
 
 def test_minus_128_has_no_balanced_digits():
-    with pytest.raises(DataError, match="^code -128 has no balanced digits; use a symmetric grid"):
+    with pytest.raises(DataError, match=r"^code -128 has no balanced digits; use a symmetric grid"):
         split_balanced(ALL)
 
 
 def test_codes_of_another_type_are_refused():
-    with pytest.raises(DataError, match="^digits are taken from codes of type int8, not int64$"):
+    with pytest.raises(DataError, match=r"^digits are taken from codes of type int8, not int64$"):
         split_planes(np.arange(3))
-    with pytest.raises(DataError, match="^digits are taken from codes of type int8, not float32$"):
+    with pytest.raises(DataError, match=r"^digits are taken from codes of type int8, not float32$"):
         split_balanced(np.zeros(3, np.float32))

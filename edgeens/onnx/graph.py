@@ -68,7 +68,9 @@ class Place:
         if self.node is None:
             return ""
         domain = str(self.node.domain)
-        return str(self.node.op_type) if domain in ("", "ai.onnx") else f"{domain}.{self.node.op_type}"
+        return (
+            str(self.node.op_type) if domain in ("", "ai.onnx") else f"{domain}.{self.node.op_type}"
+        )
 
 
 @dataclass(eq=False)
@@ -128,7 +130,9 @@ class _Walker:
         for number, node in enumerate(graph.node):
             label = f"{where}node {number} ({node.op_type} {node.name!r})"
             sources = self._find(node.input, scope, label)
-            if node.domain in ("", "ai.onnx") and self._names_constant(node, sources, stored, scope):
+            if node.domain in ("", "ai.onnx") and self._names_constant(
+                node, sources, stored, scope
+            ):
                 self._walk.named_constants.append((graph, number))
                 continue
             for attribute in node.attribute:
@@ -152,10 +156,11 @@ class _Walker:
         scope: dict[str, Source],
     ) -> bool:
         """Whether *node* is Identity of a constant, or a Constant that is also an initializer."""
-        if node.op_type == "Identity" and isinstance(sources[0], Stored):
-            scope[node.output[0]] = sources[0]
+        name = node.output[0] if len(node.output) == 1 else ""
+        if node.op_type == "Identity" and len(sources) == 1 and isinstance(sources[0], Stored):
+            scope[name] = sources[0]
             return True
-        return node.op_type == "Constant" and node.output[0] in stored
+        return node.op_type == "Constant" and name in stored
 
     def _find(self, names: Any, scope: dict[str, Source], label: str) -> tuple[Source, ...]:
         for name in names:

@@ -28,7 +28,7 @@ _SCALE_LIMIT = 2.0**120
 # The clips that "mse" tries, in 1024ths of the largest weight: 1 down to 1/32 in steps of 3 to 6
 # percent, which leave the error within 3 percent of the best clip's.
 _UNIT = 1024
-_FRACTIONS = np.array([(k << 5) >> e for e in range(5) for k in range(32, 16, -1)] + [32])
+_FRACTIONS = np.array([(k << 5) >> e for e in range(5) for k in range(32, 16, -1)] + [32], np.int64)
 # Bins of |w| / beta, by the width of a code: a step of the grid is 4 bins at the tightest clip
 # and 129 at the widest.
 _BINS = {bits: 1 << (bits + 6) for bits in range(2, 9)}
@@ -217,7 +217,7 @@ def _histogram(view: Floats, beta: NDArray[np.float64], bins: int) -> NDArray[np
     for lead, channels, trail in _pieces(view.shape):
         ratio = np.abs(view[lead, channels, trail]) / divisor[:, channels]
         ratio *= bins
-        index = ratio.astype(np.int64)
+        index = ratio.astype(np.intp)  # below 2**20, and what bincount takes everywhere
         np.minimum(index, bins - 1, out=index)
         rows = index.shape[1]
         index += bins * np.arange(rows).reshape(1, -1, 1)

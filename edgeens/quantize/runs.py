@@ -119,7 +119,7 @@ def _scan(digits: Codes, widest: int, reach: int) -> Codes:
     joins = np.empty((levels, positions), np.int8)  # -1: no run begins at this digit; 0: one does
     total = np.zeros(positions, np.int16)
     count = np.zeros(positions, np.int16)
-    gap = np.full(positions, reach, np.int16)  # to the last digit present; the first one cuts
+    gap = np.zeros(positions, np.int16)  # to the last digit present
     for level, digit in enumerate(range(-widest, widest + 1)):
         held = np.add.reduce(np.equal(digits, digit).view(np.int8), axis=0, dtype=np.int8)
         absent = held == 0

@@ -105,7 +105,8 @@ def auto_lambda(codes: Codes, *, largest_error: float) -> tuple[float, float]:
     positions = flat.shape[1]
     if positions <= _SAMPLE:
         return _ranked_lambdas(flat, largest_error)[0]
-    sample = np.ascontiguousarray(flat[:, np.arange(_SAMPLE) * positions // _SAMPLE])
+    spaced = np.arange(_SAMPLE, dtype=np.int64) * positions // _SAMPLE
+    sample = np.ascontiguousarray(flat[:, spaced])
     return next(
         (lambda4, lambda8)
         for lambda4, lambda8 in _ranked_lambdas(sample, largest_error)

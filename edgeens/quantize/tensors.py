@@ -66,18 +66,63 @@ def quantize_ensemble(
     chosen: Clip = clip or ("minmax" if bits == 8 else "mse")
     coded = []
     for done, tensor in enumerate(ensemble.tensors, start=1):
-        values = _checked(tensor, ensemble.members)
+        if tensor.values.ndim == 0 or tensor.copies not in (1, ensemble.members):
+            raise MembersError(
+                f"tensor {tensor.name!r} has shape {tensor.values.shape}; its first axis must "
+                f"count 1 or {ensemble.members} copies, one for each member"
+            )
         if tensor.quantise:
-            coded.append(_on_grid(tensor, values, bits, per_channel, chosen))
+            coded.append(_plain_tensor(tensor, bits, per_channel, chosen))
         else:
-            coded.append(CodedTensor(tensor.name, tensor.dtype, values))
+            coded.append(exact_tensor(tensor))
         if progress is not None:
             progress(tensor.name, done, len(ensemble.tensors))
     return CodedEnsemble(ensemble.members, tuple(coded))
 
 
-def _checked(tensor: MemberTensor, members: int) -> Array:
-    """The tensor's values, little-endian, once their type and copies are right."""
+def exact_tensor(tensor: MemberTensor) -> CodedTensor:
+    """The tensor kept exactly: method "raw", its values little-endian, NaN and infinity included.
+
+    Raises:
+        MembersError: the tensor's type is unknown or not that of its values.
+    """
+    return CodedTensor(tensor.name, tensor.dtype, _held(tensor))
+
+
+def float_values(tensor: MemberTensor) -> Array:
+    """The tensor's values as floats, shape (copies, *shape): bfloat16 as float32, others as held.
+
+    Raises:
+        MembersError: the tensor's type is not a float type or not that of its values.
+    """
+    values = _held(tensor)
+    if tensor.dtype not in _FLOATS:
+        raise MembersError(
+            f"tensor {tensor.name!r} has type {tensor.dtype!r}; only floats can be quantised, so "
+            "exclude it from quantisation to keep it exactly"
+        )
+    if tensor.dtype == "bfloat16":
+        # A bfloat16 is the upper half of a float32.
+        return (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return values
+
+
+def _plain_tensor(tensor: MemberTensor, bits: int, per_channel: bool, clip: Clip) -> CodedTensor:
+    """The tensor of all members as codes on one grid."""
+    values = float_values(tensor)
+    grid = fit_grid(
+        values,
+        bits=bits,
+        channel_axis=tensor.channel_axis,
+        per_channel=per_channel,
+        clip=clip,
+        name=tensor.name,
+    )
+    return CodedTensor(tensor.name, tensor.dtype, quantize(values, grid), grid, "plain")
+
+
+def _held(tensor: MemberTensor) -> Array:
+    """The tensor's values, contiguous and little-endian, once their type is right."""
     held = _HELD_AS.get(tensor.dtype)
     if held is None:
         raise MembersError(
@@ -89,32 +134,4 @@ def _checked(tensor: MemberTensor, members: int) -> Array:
             f"tensor {tensor.name!r} is said to be {tensor.dtype!r}, so its array must be of type "
             f"{held.name}, not {tensor.values.dtype.name}"
         )
-    if tensor.values.ndim == 0 or tensor.copies not in (1, members):
-        raise MembersError(
-            f"tensor {tensor.name!r} has shape {tensor.values.shape}; its first axis must count "
-            f"1 or {members} copies, one for each member"
-        )
     return np.ascontiguousarray(tensor.values, dtype=held)
-
-
-def _on_grid(
-    tensor: MemberTensor, values: Array, bits: int, per_channel: bool, clip: Clip
-) -> CodedTensor:
-    """One tensor of all members as codes."""
-    if tensor.dtype not in _FLOATS:
-        raise MembersError(
-            f"tensor {tensor.name!r} has type {tensor.dtype!r}; only floats can be quantised, so "
-            "exclude it from quantisation to keep it exactly"
-        )
-    if tensor.dtype == "bfloat16":
-        # A bfloat16 is the upper half of a float32.
-        values = (values.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    grid = fit_grid(
-        values,
-        bits=bits,
-        channel_axis=tensor.channel_axis,
-        per_channel=per_channel,
-        clip=clip,
-        name=tensor.name,
-    )
-    return CodedTensor(tensor.name, tensor.dtype, quantize(values, grid), grid, "plain")

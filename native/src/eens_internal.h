@@ -61,7 +61,8 @@ typedef struct eens_job {
     const eens_tensor *tensor;
     eens_block block;
     uint8_t *workspace; /* used only when the file is not in memory */
-    uint8_t *output;    /* where the block starts in the first copy asked for; NULL: check only */
+    size_t workspace_size;
+    uint8_t *output; /* where the block starts in the first copy asked for; NULL: check only */
     size_t stride;      /* bytes from one copy to the next in the output */
     uint16_t first_copy;
     uint16_t copy_count;

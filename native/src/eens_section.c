@@ -32,10 +32,10 @@ eens_status eens_section_load(const eens_file *file, uint64_t offset, uint32_t i
     return EENS_OK;
 }
 
-/* Types that a reader may meet with the critical flag set. SIGN is not among them: this decoder
- * cannot check it, so a file that insists on it is refused. */
+/* Types whose meaning version 1.0 defines. The reserved ones are not among them: a file that insists
+ * on a signature, say, is refused, because nothing here can check it. */
 static bool is_known(const char *type) {
-    static const char known[] = "METASKLFSKLCSKLQDGSTCALI";
+    static const char known[] = "METASKLFSKLCDGST";
     for (size_t i = 0; i + 4 < sizeof known; i += 4) {
         if (memcmp(type, known + i, 4) == 0) {
             return true;

@@ -1,0 +1,462 @@
+"""The C decoder as a Python object: a container's tensors, sections and metadata.
+
+Last stage before a model runs: reads what container.writer wrote. The only user of edgeens._native,
+and the only place where a status of the C library becomes an exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import mmap
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeens.errors import DataError, EdgeensError, FormatError, MissingPackageError
+
+try:
+    from edgeens._native import ffi, lib
+except ImportError as error:
+    raise MissingPackageError(
+        f"the compiled decoder edgeens._native cannot be loaded ({error}); install edgeens with "
+        "pip, which compiles it"
+    ) from error
+
+Array = NDArray[Any]
+
+# (S4.2) ONNX's number -> its name in lower case, and NumPy's type for the same bytes.
+_DTYPES = {
+    1: ("float32", np.float32),
+    2: ("uint8", np.uint8),
+    3: ("int8", np.int8),
+    4: ("uint16", np.uint16),
+    5: ("int16", np.int16),
+    6: ("int32", np.int32),
+    7: ("int64", np.int64),
+    9: ("bool", np.bool_),
+    10: ("float16", np.float16),
+    11: ("double", np.float64),
+    12: ("uint32", np.uint32),
+    13: ("uint64", np.uint64),
+    16: ("bfloat16", np.uint16),
+}
+_NUMPY = dict(_DTYPES.values())
+_METHODS = ("raw", "plain", "shared", "joint", "drawn")
+_CODERS = ("fixed", "entropy")
+_DIGITS = ("none", "balanced", "planes")
+_PROFILES = ("desktop", "mcu")
+_FORMATS = {
+    "values": (lib.EENS_AS_VALUES, None),
+    "int8": (lib.EENS_AS_INT8, np.int8),
+    "int16": (lib.EENS_AS_INT16, np.int16),
+    "float32": (lib.EENS_AS_FLOAT32, np.float32),
+    "float16": (lib.EENS_AS_FLOAT16, np.float16),
+}
+
+# Codes a thread must have to do before starting it pays (it costs some 0.1 ms).
+_WORTH_A_THREAD = 1 << 17
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What a tensor's record says (SPEC, "Tensor record").
+
+    Attributes:
+        index: its number in the file, from 0.
+        name: unique in the file.
+        shape: of one member's tensor.
+        dtype: type of a decoded value, by its ONNX name in lower case.
+        method: "raw", "plain", "shared", "joint" or "drawn".
+        coder: "fixed" or "entropy".
+        bits: width of a code, 2 to 8; 0 for exact values.
+        digits: "none", "balanced" or "planes".
+        channel_axis: the axis of the output channels, or None.
+        copies: 1 when all members hold the same values, else their number.
+        zero_point: the code of the value 0.
+        parent_levels: for drawn: the parent's largest code; else 0.
+        key: for drawn: what the draws follow from; else 0.
+        block_positions: positions in a block; the last block may hold fewer.
+        block_count: how many blocks there are.
+        scale_count: 0 for exact values, 1, or one for each channel.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    method: str
+    coder: str
+    bits: int
+    digits: str
+    channel_axis: int | None
+    copies: int
+    zero_point: int
+    parent_levels: int
+    key: int
+    block_positions: int
+    block_count: int
+    scale_count: int
+
+
+@dataclass(frozen=True)
+class SectionInfo:
+    """A section's type (four letters), the bytes of its payload, and whether a reader that does
+    not know the type must refuse the file."""
+
+    type: str
+    size: int
+    critical: bool
+
+
+class Container:
+    """An open container: what it holds, and its tensors on demand. Use it as a context manager.
+
+    Methods may be called from several threads at once. After close() those that read the file
+    raise EdgeensError.
+
+    Attributes:
+        members: K, the number of members.
+        profile: "desktop" or "mcu".
+        minor: the file's minor version.
+        file_bytes: size of the file.
+        tensors: every tensor, in the order of the file (sorted by the bytes of their names).
+        names: their names.
+        sections: every section by its type, in the order of the file.
+    """
+
+    def __init__(self, data: Any, *, path: str | None = None, limit: int | None = None) -> None:
+        """Open a buffer: see Container.open and Container.from_bytes."""
+        if limit is not None and not 0 < limit < 1 << 64:
+            raise DataError(f"limit must be a positive number of bytes, but is {limit}")
+        self._path = path
+        # Holds the buffer, and so the mapping of a file, until nobody uses it any more.
+        self._memory: Any = ffi.from_buffer(data)
+        self._file = ffi.new("eens_file *")
+        where = ffi.new("eens_where *")
+        status = lib.eens_open(self._memory, len(self._memory), limit or 0, self._file, where)
+        if status != lib.EENS_OK:
+            raise self._refusal(status, *self._places(status, where))
+        self.members = int(self._file.member_count)
+        self.profile = _PROFILES[self._file.profile]
+        self.minor = int(self._file.minor)
+        self.file_bytes = int(self._file.size)
+        self._records = ffi.new("eens_tensor[]", self._file.tensor_count)
+        self.tensors = tuple(self._load_tensor(i) for i in range(self._file.tensor_count))
+        self.names = tuple(info.name for info in self.tensors)
+        self._numbers = {name: number for number, name in enumerate(self.names)}
+        self._sections = ffi.new("eens_section[]", self._file.section_count)
+        loaded = [self._load_section(i) for i in range(self._file.section_count)]
+        self.sections = {info.type: info for info in loaded}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Container:
+        """Map a file into memory and check its structure; no tensor is decoded yet.
+
+        Args:
+            path: a file that nobody changes while the container is open.
+            limit: the largest decoded tensor, in bytes over all copies, that the caller is ready
+                for.
+
+        Raises:
+            FormatError: it is not a container, is damaged, or holds a larger tensor.
+            OSError: as the operating system reports it.
+        """
+        name = os.fspath(path)
+        with open(name, "rb") as file:
+            empty = os.fstat(file.fileno()).st_size == 0  # such a file cannot be mapped
+            data = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return cls(data, path=name, limit=limit)
+
+    @classmethod
+    def from_bytes(cls, data: Any, *, limit: int | None = None) -> Container:
+        """The same for a file in memory: bytes or another buffer, which is kept and not copied."""
+        return cls(data, limit=limit)
+
+    def close(self) -> None:
+        """Let go of the file; what other threads are decoding finishes first."""
+        self._memory = None
+
+    def __enter__(self) -> Container:
+        """The container itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def tensor(self, name: str) -> TensorInfo:
+        """The tensor of this name. Raises DataError, which lists names that come close."""
+        if name not in self._numbers:
+            close = difflib.get_close_matches(name, self.names, n=3)
+            hint = f"; close names: {', '.join(map(repr, close))}" if close else ""
+            raise DataError(f"the container has no tensor {name!r}{hint}")
+        return self.tensors[self._numbers[name]]
+
+    def scales(self, name: str) -> NDArray[np.float32]:
+        """The scales of a tensor: float32, shape (scale_count,); empty for exact values."""
+        info = self.tensor(name)
+        scales = np.empty(info.scale_count, np.float32)
+        buffer = ffi.from_buffer("float[]", scales, require_writable=True)
+        self._call(lib.eens_scales, self._records + info.index, 0, info.scale_count, buffer)
+        return scales
+
+    def decode(
+        self,
+        name: str,
+        *,
+        member: int | None = None,
+        as_: str = "values",
+        out: Array | None = None,
+        threads: int = 1,
+    ) -> Array:
+        """Decode a tensor of all members, or of one. Checksums are compared on the way.
+
+        Args:
+            name: the tensor.
+            member: 0 to members - 1, or None for every copy.
+            as_: "values" (of the tensor's dtype; bfloat16 as uint16 bit patterns), or, for a
+                tensor with codes, "int8" or "int16" (codes), "float32" or "float16" (values).
+            out: where to put the result: C-contiguous, writable, of its shape and dtype.
+            threads: workers among which the blocks are divided; the result is the same.
+
+        Returns:
+            *out*, or a new array, of the tensor's shape with *member*, else (copies, *shape).
+
+        Raises:
+            DataError: an argument does not fit the tensor.
+            FormatError: the tensor is damaged, or this decoder lacks its method or coder.
+        """
+        info = self.tensor(name)
+        if as_ not in _FORMATS:
+            raise DataError(f"as_ must be one of {', '.join(_FORMATS)}, but is {as_!r}")
+        if info.bits == 0 and as_ != "values":
+            raise DataError(
+                f"tensor {name!r} holds exact {info.dtype} values, which decode only as 'values', "
+                f"not {as_!r}"
+            )
+        if member is not None and not 0 <= member < self.members:
+            raise DataError(f"member must lie in 0..{self.members - 1}, but is {member}")
+        number, stored = _FORMATS[as_]
+        dtype = np.dtype(stored or _NUMPY[info.dtype])
+        shape = info.shape if member is not None else (info.copies, *info.shape)
+        if out is None:
+            out = np.empty(shape, dtype)
+        else:
+            _check_output(out, shape, dtype)
+        self._decode(info, -1 if member is None else member, number, out, threads)
+        return out
+
+    def section(self, section_type: str) -> bytes:
+        """The payload of a section, its checksum compared.
+
+        Raises:
+            DataError: the container has no such section.
+            FormatError: it is damaged.
+        """
+        if section_type not in self.sections:
+            present = ", ".join(self.sections) or "none"
+            raise DataError(f"the container has no section {section_type!r}; it has {present}")
+        number = list(self.sections).index(section_type)
+        self._check_section(number)
+        payload = bytearray(self.sections[section_type].size)
+        buffer = ffi.from_buffer(payload)
+        self._call(lib.eens_section_read, self._sections + number, 0, buffer, len(payload))
+        return bytes(payload)
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """The section META (SPEC, "META"), or {} without one.
+
+        Raises FormatError if it is damaged or not a JSON object.
+        """
+        if "META" not in self.sections:
+            return {}
+        try:
+            metadata = json.loads(self.section("META").decode("utf-8"), parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            metadata = None
+        if not isinstance(metadata, dict):
+            raise self._refusal(lib.EENS_ERR_SECTION, "'META' is not a JSON object")
+        return metadata
+
+    def verify(
+        self, *, progress: Callable[[int, int], None] | None = None, threads: int = 1
+    ) -> None:
+        """Check everything that opening left: every section, block, code and digest.
+
+        Needs memory for the largest tensor's codes, of all copies, if the file states digests.
+
+        Args:
+            progress: called with the bytes decoded so far and their total, after each tensor.
+            threads: as in decode.
+
+        Raises:
+            FormatError: the first fault, in the order of SPEC ("Verifying").
+        """
+        for number in range(len(self.sections)):
+            self._check_section(number)
+        digests = self._digests()
+        _ = self.metadata
+        sizes = [_decoded_bytes(info) for info in self.tensors]
+        done = 0
+        for info, size in zip(self.tensors, sizes, strict=True):
+            if digests is None:
+                self._decode(info, -1, lib.EENS_AS_VALUES, None, threads)
+            elif self._digest(info, threads) != digests[32 * info.index : 32 * info.index + 32]:
+                raise self._refusal(lib.EENS_ERR_DIGEST, f"tensor {info.name!r}")
+            done += size
+            if progress is not None:
+                progress(done, sum(sizes))
+
+    def _digests(self) -> bytes | None:
+        """The section DGST (SPEC, "DGST")."""
+        if "DGST" not in self.sections:
+            return None
+        digests = self.section("DGST")
+        if len(digests) != 32 * len(self.tensors):
+            raise self._refusal(lib.EENS_ERR_SECTION, "'DGST' does not fit the number of tensors")
+        return digests
+
+    def _digest(self, info: TensorInfo, threads: int) -> bytes:
+        """SHA-256 of a tensor's codes, or of its exact values in little-endian."""
+        content = self.decode(info.name, as_="int8" if info.bits else "values", threads=threads)
+        little = content.astype(content.dtype.newbyteorder("<"), copy=False)
+        return hashlib.sha256(little.reshape(-1).view(np.uint8).data).digest()
+
+    def _decode(
+        self, info: TensorInfo, member: int, number: int, out: Array | None, threads: int
+    ) -> None:
+        """All blocks of a tensor into *out*; None: nothing is written, everything is checked."""
+        elements = math.prod(info.shape)
+        buffer = ffi.NULL if out is None else ffi.from_buffer(out, require_writable=True)
+        width = 0 if out is None else out.itemsize
+
+        def decode(begin: int, end: int) -> None:
+            skip = begin * info.block_positions * width
+            request = ffi.new("eens_request *", (begin, end - begin, member, number, elements))
+            where = ffi.new("eens_where *")
+            room = 0 if out is None else len(buffer) - skip
+            output = ffi.NULL if out is None else buffer + skip
+            record = self._records + info.index
+            arguments = (record, request, ffi.NULL, 0, output, room, where)
+            self._call(lib.eens_decode, *arguments, where=where)
+
+        copies = info.copies if member < 0 else 1
+        parts = max(1, min(threads, info.block_count, elements * copies // _WORTH_A_THREAD))
+        cuts = [info.block_count * i // parts for i in range(parts + 1)]
+        if parts == 1:
+            decode(0, info.block_count)
+            return
+        with ThreadPoolExecutor(parts) as pool:
+            list(pool.map(decode, cuts[:-1], cuts[1:]))
+
+    def _check_section(self, number: int) -> None:
+        where = ffi.new("eens_where *", (-1, -1, number))
+        self._call(lib.eens_section_check, self._sections + number, where=where)
+
+    def _load_tensor(self, number: int) -> TensorInfo:
+        record = self._records + number
+        self._call(lib.eens_tensor_at, number, record)
+        return TensorInfo(
+            index=number,
+            name=self._name(record),
+            shape=tuple(record.dims[0 : record.ndim]),
+            dtype=_DTYPES[record.dtype][0],
+            method=_METHODS[record.method],
+            coder=_CODERS[record.coder],
+            bits=record.bits,
+            digits=_DIGITS[record.digits],
+            channel_axis=None if record.channel_axis == lib.EENS_NO_AXIS else record.channel_axis,
+            copies=record.copies,
+            zero_point=record.zero_point,
+            parent_levels=record.parent_levels,
+            key=record.key,
+            block_positions=record.block_positions,
+            block_count=record.block_count,
+            scale_count=record.scale_count,
+        )
+
+    def _load_section(self, number: int) -> SectionInfo:
+        section = self._sections + number
+        self._call(lib.eens_section_at, number, section)
+        return SectionInfo(_text(section.type, 4), section.size, bool(section.critical))
+
+    def _name(self, record: Any) -> str:
+        buffer = ffi.new("char[]", lib.EENS_MAX_NAME + 1)
+        self._call(lib.eens_tensor_name, record, buffer, len(buffer))
+        return _text(buffer, record.name_size)
+
+    def _call(self, function: Callable[..., int], *arguments: Any, where: Any = None) -> None:
+        """Call the C library; a refusal becomes an exception that says where."""
+        memory = self._memory  # keeps the buffer alive until the call returns
+        if memory is None:
+            raise EdgeensError("the container is closed; open it again")
+        status = function(self._file, *arguments)
+        if status != lib.EENS_OK:
+            raise self._refusal(status, *self._places(status, where))
+
+    def _places(self, status: int, where: Any) -> list[str]:
+        """An eens_where in words."""
+        if where is None:
+            return []
+        places = []
+        if where.tensor >= 0:
+            record = ffi.new("eens_tensor *")
+            lib.eens_tensor_at(self._file, where.tensor, record)  # filled in even if refused
+            named = status != lib.EENS_ERR_NAME
+            places.append(f"tensor {self._name(record)!r}" if named else f"tensor {where.tensor}")
+        if where.block >= 0:
+            places.append(f"block {where.block}")
+        if where.section >= 0:
+            section = ffi.new("eens_section *")
+            lib.eens_section_at(self._file, where.section, section)
+            places.append(f"section {where.section} {_text(section.type, 4)!r}")
+        return places
+
+    def _refusal(self, status: int, *places: str) -> FormatError:
+        """The library's sentence, then where."""
+        sentence = ffi.string(lib.eens_strerror(status)).decode()
+        where = ", ".join((*places, *([f"in {self._path}"] if self._path else [])))
+        return FormatError(status, f"{sentence}: {where}" if where else sentence)
+
+
+def _text(characters: Any, size: int) -> str:
+    return bytes(ffi.buffer(characters, size)).decode("utf-8", "replace")
+
+
+def _refuse(constant: str) -> None:
+    """NaN and Infinity, which Python's parser takes for JSON."""
+    raise ValueError(constant)
+
+
+def _decoded_bytes(info: TensorInfo) -> int:
+    return info.copies * math.prod(info.shape) * np.dtype(_NUMPY[info.dtype]).itemsize
+
+
+def _check_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    fits = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == dtype
+    if not fits or not out.flags.c_contiguous or not out.flags.writeable:
+        given = f"an array of shape {out.shape} and dtype {out.dtype}"
+        if not isinstance(out, np.ndarray):
+            given = type(out).__name__
+        elif fits:
+            given += ", not C-contiguous" if not out.flags.c_contiguous else ", read-only"
+        raise DataError(
+            f"out must be a writable C-contiguous array of shape {shape} and dtype {dtype}, "
+            f"but is {given}"
+        )

@@ -1,0 +1,223 @@
+"""Run the members of a container and say how sure they are: the last stage before a decision.
+
+Needs onnxruntime and numpy only, so that it runs on a device without the package onnx.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from edgeens.decoder import Container
+from edgeens.errors import DataError
+from edgeens.onnx.elements import Array
+from edgeens.onnx.inputs import Input, named_arrays, pieces
+from edgeens.onnx.runtime import Members
+from edgeens.uncertainty import (
+    Prediction,
+    sigmoid,
+    softmax,
+    summarize,
+    summarize_multilabel,
+    summarize_regression,
+)
+
+TASKS = ("classification", "multilabel", "regression")
+
+
+class Session:
+    """An ensemble ready to predict.
+
+    The members' weights are decoded when the session is made and stay in memory, once a member
+    (once in all for tensors that the members share). Results are those of the decoded members run
+    one by one. Use it as a context manager, or call `close`. Calls from several threads are safe.
+    """
+
+    def __init__(
+        self,
+        container: str | os.PathLike[str] | Container,
+        *,
+        threads: int = 1,
+        providers: Sequence[Any] | None = None,
+        class_axis: int | None = None,
+        task: str | None = None,
+    ) -> None:
+        """Decode the members and build their graph in ONNX Runtime.
+
+        Args:
+            container: a file, or a Container, which is only read here and may be closed after.
+            threads: CPU threads; up to K of them run a member each.
+            providers: of ONNX Runtime; default: the CPU.
+            class_axis: axis of the classes in the output, the batch axis being 0; default: as the
+                file says, else the last.
+            task: "classification", "multilabel" or "regression"; default: as the file says.
+
+        Raises:
+            DataError: the file holds no graph, the graph cannot be loaded, or an option is wrong.
+            FormatError: the file is damaged.
+            MissingPackageError: onnxruntime is not installed.
+            OSError: the file cannot be read.
+        """
+        if threads < 1:
+            raise DataError(f"a session has at least 1 thread, not {threads}")
+        if isinstance(container, Container):
+            self._load(container, threads, providers)
+        else:
+            with Container.open(container) as opened:
+                self._load(opened, threads, providers)
+        self._settle(task, class_axis)
+
+    def _load(self, container: Container, threads: int, providers: Sequence[Any] | None) -> None:
+        workers = min(threads, container.members)
+        self._members = Members(container, threads=threads // workers, providers=providers)
+        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
+        self._metadata = dict(container.metadata)
+        self._inputs = [
+            Input(item.name, item.type, tuple(item.shape)) for item in self._members.inputs
+        ]
+        # A graph made for one size of batch takes longer input in pieces of that size.
+        firsts = {tuple(item.shape)[:1] for item in [*self._inputs, *self._members.outputs]}
+        first = next(iter(firsts)) if len(firsts) == 1 else ()
+        self._fixed = first[0] if first and isinstance(first[0], int) else None
+
+    def _settle(self, task: str | None, class_axis: int | None) -> None:
+        """What the output means: as the caller says, else as the file says."""
+        self._task = task or self._metadata.get("edgeens.task")
+        self._output = self._metadata.get("edgeens.output", self.output_names[0])
+        named_axis = self._metadata.get("edgeens.class_axis", -1)
+        self._axis = named_axis if class_axis is None else class_axis
+        self._logits = self._metadata.get("edgeens.output_kind", "logits") == "logits"
+        self._temperature = self._metadata.get("edgeens.temperature", 1.0)
+        if self._task is not None and self._task not in TASKS:
+            raise DataError(f"the task {self._task!r} is not one of {', '.join(TASKS)}")
+        if self._output not in self.output_names:
+            raise DataError(
+                f"the file speaks of the output {self._output!r}, but the graph has "
+                f"{', '.join(self.output_names)}"
+            )
+        number = isinstance(self._temperature, (int, float)) and np.isfinite(self._temperature)
+        if not number or self._temperature <= 0:
+            raise DataError(f"the temperature {self._temperature!r} is not a positive number")
+        if not isinstance(self._axis, int) or self._axis == 0:
+            raise DataError(f"class axis {self._axis!r} is not an axis behind the batch axis 0")
+
+    @property
+    def members(self) -> int:
+        """K, the number of members."""
+        return self._members.count
+
+    @property
+    def input_names(self) -> list[str]:
+        """The model's inputs."""
+        return [item.name for item in self._inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The graph's outputs."""
+        return [item.name for item in self._members.outputs]
+
+    @property
+    def task(self) -> str | None:
+        """What the output means, or None if neither the file nor the caller said."""
+        return self._task
+
+    def predict(self, x: Array | Mapping[str, Array], *, batch: int | None = None) -> Prediction:
+        """Run all members and summarise: mean, uncertainties and every member's output.
+
+        Logits are divided by the file's temperature and become probabilities (softmax, or sigmoid
+        for multilabel); probabilities are taken as they are.
+
+        Args:
+            x: the model's input, or its inputs by name; type and fixed dims as the model has them.
+            batch: rows (axis 0) that are run at a time, to bound memory; default: all. Right only
+                if the model treats rows alone, as nearly all do.
+
+        Raises:
+            DataError: *x* does not fit the model, or the task is not known.
+        """
+        if self._task is None:
+            raise DataError(
+                "the file does not say what its output means: give the session a task, one of "
+                f"{', '.join(TASKS)}"
+            )
+        outputs = self.predict_members(x, batch=batch)
+        raw = outputs.pop(self._output)
+        return replace(self._summary(raw), outputs=outputs)
+
+    def predict_members(
+        self, x: Array | Mapping[str, Array], *, batch: int | None = None
+    ) -> dict[str, Array]:
+        """Every member's raw outputs by name, each (K, batch, ...); arguments as for `predict`."""
+        feeds = named_arrays(x, self._inputs)
+        for item in self._inputs:
+            item.check(feeds[item.name], rows=self._fixed)
+        rows = self._rows(feeds, batch)
+        parts = [self._run(piece) for piece in pieces(feeds, rows)]
+        if len(parts) == 1:
+            return parts[0]
+        for name, array in parts[0].items():
+            if array.ndim < 2 or array.shape[1] != rows:
+                raise DataError(
+                    f"the output {name!r} has no batch axis, so the input cannot be cut into "
+                    "batches: leave out batch"
+                )
+        return {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
+
+    def close(self) -> None:
+        """Let go of the weights; the session cannot be used after. Closing twice is allowed."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._members.close()
+
+    def __enter__(self) -> Session:
+        """The session itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """All members' outputs for one piece of the input, each (K, rows, ...)."""
+        run = map if self._pool is None else self._pool.map
+        outputs = list(run(lambda member: self._members.run(member, feeds), range(self.members)))
+        return {
+            name: np.stack([member[index] for member in outputs])
+            for index, name in enumerate(self.output_names)
+        }
+
+    def _rows(self, feeds: dict[str, Array], batch: int | None) -> int | None:
+        """How many rows to run at a time, or None for all."""
+        if batch is not None and batch < 1:
+            raise DataError(f"a batch has at least 1 row, not {batch}")
+        if self._fixed is None:
+            return batch
+        for name, array in feeds.items():
+            if array.shape[0] % self._fixed:
+                raise DataError(
+                    f"the model takes {self._fixed} rows at a time, so the rows of input {name!r} "
+                    f"must be a multiple of that, but there are {array.shape[0]}"
+                )
+        return self._fixed
+
+    def _summary(self, raw: Array) -> Prediction:
+        """The prediction from the members' outputs, (K, batch, ...)."""
+        if self._task == "regression":
+            return summarize_regression(raw)
+        if self._logits and self._temperature != 1:
+            raw = raw / self._temperature
+        if self._task == "multilabel":
+            return summarize_multilabel(sigmoid(raw) if self._logits else raw)
+        axis = self._axis + 1 if self._axis > 0 else self._axis  # axis 0 counts the members
+        return summarize(softmax(raw, axis=axis) if self._logits else raw, axis=axis)

@@ -1,0 +1,218 @@
+/* Decoding (S12): checks the request, walks its blocks, and hands each to its method. */
+#include "eens_internal.h"
+
+/* What a request comes to. */
+typedef struct eens_plan {
+    uint64_t positions; /* of the range */
+    uint64_t stride;    /* bytes from one copy to the next in the output */
+    uint64_t size;      /* bytes of output */
+    uint16_t first_copy;
+    uint16_t copy_count;
+    uint8_t type;
+    uint8_t element;
+} eens_plan;
+
+/* The type of the output's elements; 0: the tensor cannot be had in this format. */
+static uint8_t type_of(const eens_tensor *tensor, int32_t format) {
+    if (format == EENS_AS_VALUES) {
+        return tensor->dtype;
+    }
+    if (tensor->bits == 0) {
+        return 0;
+    }
+    switch (format) {
+    case EENS_AS_INT8: return EENS_INT8;
+    case EENS_AS_INT16: return EENS_INT16;
+    case EENS_AS_FLOAT32: return EENS_FLOAT32;
+    case EENS_AS_FLOAT16: return EENS_FLOAT16;
+    default: return 0;
+    }
+}
+
+static uint64_t positions_of(const eens_tensor *tensor, const eens_request *request) {
+    uint64_t begin = (uint64_t)request->first_block * tensor->block_positions;
+    uint64_t end = begin + (uint64_t)request->block_count * tensor->block_positions;
+    begin = begin < tensor->elements ? begin : tensor->elements;
+    return (end < tensor->elements ? end : tensor->elements) - begin;
+}
+
+static eens_status plan_request(const eens_file *file, const eens_tensor *tensor,
+                                const eens_request *request, eens_plan *plan) {
+    plan->type = type_of(tensor, request->format);
+    plan->element = (uint8_t)eens_dtype_bytes(plan->type);
+    if (plan->element == 0 || request->first_block > tensor->block_count ||
+        request->block_count > tensor->block_count - request->first_block ||
+        request->member < EENS_ALL_MEMBERS || request->member >= file->member_count) {
+        return EENS_ERR_ARGUMENT;
+    }
+    bool all = request->member == EENS_ALL_MEMBERS;
+    plan->copy_count = all ? tensor->copies : 1;
+    plan->first_copy = all || tensor->copies == 1 ? 0 : (uint16_t)request->member;
+    plan->positions = positions_of(tensor, request);
+    uint64_t apart = request->stride != 0 && plan->copy_count > 1 ? request->stride
+                                                                   : plan->positions;
+    /* 2^56: times 64 copies it stays within 64 bits. */
+    if (apart < plan->positions || apart > ((uint64_t)1 << 56) / plan->element) {
+        return EENS_ERR_ARGUMENT;
+    }
+    plan->stride = apart * plan->element;
+    plan->size = plan->stride * (plan->copy_count - 1u) + plan->positions * plan->element;
+    return plan->size <= SIZE_MAX ? EENS_OK : EENS_ERR_ARGUMENT;
+}
+
+eens_status eens_output_size(const eens_file *file, const eens_tensor *tensor,
+                             const eens_request *request, size_t *size) {
+    eens_plan plan;
+    if (file == NULL || tensor == NULL || request == NULL || size == NULL) {
+        return EENS_ERR_ARGUMENT;
+    }
+    eens_status status = plan_request(file, tensor, request, &plan);
+    *size = status == EENS_OK ? (size_t)plan.size : 0;
+    return status;
+}
+
+/* The part of a block that has to be in one piece: all of it, or its largest lane or common part. */
+static uint32_t largest_part(const eens_tensor *tensor, const eens_block *block) {
+    if (tensor->method == EENS_SHARED) {
+        return block->size;
+    }
+    uint32_t common = 4 * eens_lane_count(tensor);
+    uint32_t lane = eens_lane_bytes(tensor, block->count);
+    return lane > common ? lane : common;
+}
+
+eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor, size_t *size) {
+    eens_block block;
+    if (file == NULL || tensor == NULL || size == NULL) {
+        return EENS_ERR_ARGUMENT;
+    }
+    *size = 0;
+    if (!eens_is_supported(tensor)) {
+        return EENS_ERR_UNSUPPORTED;
+    }
+    if (file->data != NULL || tensor->block_count == 0) {
+        return EENS_OK;
+    }
+    /* Blocks of lanes shrink only at the tensor's end; those of shared each have their own size. */
+    uint32_t blocks = tensor->method == EENS_SHARED ? tensor->block_count : 1;
+    for (uint32_t i = 0; i < blocks; i++) {
+        eens_status status = eens_block_at(file, tensor, i, &block);
+        if (status != EENS_OK) {
+            return status;
+        }
+        uint32_t part = largest_part(tensor, &block);
+        *size = part > *size ? part : *size;
+    }
+    return EENS_OK;
+}
+
+eens_status eens_block_view(const eens_job *job, const uint8_t **bytes) {
+    *bytes = eens_view(job->file, job->block.offset, job->block.size, job->workspace);
+    if (*bytes == NULL) {
+        return EENS_ERR_READ;
+    }
+    uint32_t crc = eens_crc_update(job->fast_crc, 0, *bytes, job->block.size);
+    return crc == job->block.crc ? EENS_OK : EENS_ERR_BLOCK_CHECKSUM;
+}
+
+/* One located block: codes by its method, then values in their place. */
+static eens_status decode_block(const eens_job *job) {
+    const eens_tensor *tensor = job->tensor;
+    eens_status status = tensor->method == EENS_SHARED  ? eens_shared_decode(job)
+                         : tensor->method == EENS_DRAWN ? eens_drawn_decode(job)
+                                                        : eens_lanes_decode(job);
+    if (job->output == NULL || tensor->bits == 0 || job->type == EENS_INT8) {
+        return status;
+    }
+    for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
+        status = eens_spread(job->file, tensor, eens_codes(job, i), job->block.first,
+                             job->block.count, job->type, job->output + i * job->stride);
+    }
+    return status;
+}
+
+/* All blocks of the range are at most this many bytes: their codes as if stored in 8 bits each, or
+ * exact values. Only a hint, for eens_crc_is_fast. */
+static uint64_t bytes_of(const eens_tensor *tensor, uint64_t positions, uint32_t copies) {
+    return positions * copies * (tensor->bits != 0 ? 1 : eens_dtype_bytes(tensor->dtype));
+}
+
+static eens_status decode_blocks(eens_job *job, const eens_request *request, eens_where *where) {
+    for (uint32_t i = 0; i < request->block_count; i++) {
+        where->block = (int32_t)(request->first_block + i);
+        eens_status status =
+            eens_block_at(job->file, job->tensor, request->first_block + i, &job->block);
+        if (status == EENS_OK && job->file->data == NULL &&
+            job->workspace_size < largest_part(job->tensor, &job->block)) {
+            status = EENS_ERR_WORKSPACE;
+        }
+        if (status == EENS_OK) {
+            status = decode_block(job);
+        }
+        if (status != EENS_OK) {
+            return status;
+        }
+        if (job->output != NULL) {
+            job->output += (size_t)job->block.count * job->element;
+        }
+    }
+    return EENS_OK;
+}
+
+eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
+                        const eens_request *request, void *workspace, size_t workspace_size,
+                        void *output, size_t output_size, eens_where *where) {
+    eens_where ignored;
+    eens_plan plan;
+    eens_job job;
+    where = where != NULL ? where : &ignored;
+    where->tensor = where->block = where->section = -1;
+    if (file == NULL || tensor == NULL || request == NULL) {
+        return EENS_ERR_ARGUMENT;
+    }
+    where->tensor = (int32_t)tensor->index;
+    eens_status status = plan_request(file, tensor, request, &plan);
+    if (status != EENS_OK) {
+        return status;
+    }
+    if (!eens_is_supported(tensor)) {
+        return EENS_ERR_UNSUPPORTED;
+    }
+    if (output != NULL && output_size < plan.size) {
+        return EENS_ERR_OUTPUT;
+    }
+    if ((uintptr_t)output % plan.element != 0) {
+        return EENS_ERR_ARGUMENT;
+    }
+    job.file = file;
+    job.tensor = tensor;
+    job.workspace = workspace;
+    job.workspace_size = workspace != NULL ? workspace_size : 0;
+    job.output = output;
+    job.stride = (size_t)plan.stride;
+    job.first_copy = plan.first_copy;
+    job.copy_count = plan.copy_count;
+    job.type = plan.type;
+    job.element = plan.element;
+    job.fast_crc = eens_crc_is_fast(bytes_of(tensor, plan.positions, plan.copy_count));
+    return decode_blocks(&job, request, where);
+}
+
+eens_status eens_dequantize(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
+                            uint32_t first_position, uint32_t count, int32_t format, void *output,
+                            size_t output_size) {
+    if (file == NULL || tensor == NULL || (count != 0 && (codes == NULL || output == NULL)) ||
+        tensor->bits == 0 || first_position > tensor->elements ||
+        count > tensor->elements - first_position) {
+        return EENS_ERR_ARGUMENT;
+    }
+    uint8_t type = type_of(tensor, format);
+    uint32_t element = eens_dtype_bytes(type);
+    if (element < 2 || type == EENS_INT16 || (uintptr_t)output % element != 0) {
+        return EENS_ERR_ARGUMENT;
+    }
+    if (output_size / element < count) {
+        return EENS_ERR_OUTPUT;
+    }
+    return eens_spread(file, tensor, codes, first_position, count, type, output);
+}

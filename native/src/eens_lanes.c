@@ -1,0 +1,124 @@
+/* Blocks made of lanes (S7): the common part is the CRCs of the lanes, and each lane holds one copy
+ * (raw, plain) or the parent (drawn), so that a copy costs one lane. */
+#include "eens_internal.h"
+
+eens_status eens_lanes_open(const eens_job *job) {
+    const eens_block *block = &job->block;
+    uint32_t size = 4 * eens_lane_count(job->tensor);
+    const uint8_t *common = eens_view(job->file, block->offset, size, job->workspace);
+    if (common == NULL) {
+        return EENS_ERR_READ;
+    }
+    return eens_crc_update(job->fast_crc, 0, common, size) == block->crc ? EENS_OK
+                                                                         : EENS_ERR_BLOCK_CHECKSUM;
+}
+
+eens_status eens_lane_view(const eens_job *job, uint32_t lane, uint8_t *buffer,
+                           const uint8_t **bytes) {
+    uint8_t stated[4];
+    uint32_t size = eens_lane_bytes(job->tensor, job->block.count);
+    /* At most K lanes of 8 x 2^20 bytes: below 2^29. */
+    uint32_t skip = 4 * eens_lane_count(job->tensor) + lane * size;
+    /* Read again, because a lane may have taken the common part's place in the workspace. */
+    const uint8_t *crc = eens_view(job->file, job->block.offset + 4 * lane, 4, stated);
+    *bytes = eens_view(job->file, job->block.offset + skip, size, buffer);
+    if (crc == NULL || *bytes == NULL) {
+        return EENS_ERR_READ;
+    }
+    return eens_crc_update(job->fast_crc, 0, *bytes, size) == eens_load32(crc)
+               ? EENS_OK
+               : EENS_ERR_BLOCK_CHECKSUM;
+}
+
+static void copy_unless_there(uint8_t *output, const uint8_t *bytes, uint32_t size) {
+    if (bytes != output) {
+        memcpy(output, bytes, size);
+    }
+}
+
+/* Elements to the byte order of this machine. */
+static void to_machine_order(uint8_t *elements, uint32_t count, uint32_t size) {
+#if EENS_LITTLE_ENDIAN
+    (void)elements;
+    (void)count;
+    (void)size;
+#else
+    for (uint32_t i = 0; i < count; i++, elements += size) {
+        uint64_t value = 0;
+        for (uint32_t k = size; k-- != 0;) {
+            value = value << 8 | elements[k];
+        }
+        uint16_t two = (uint16_t)value;
+        uint32_t four = (uint32_t)value;
+        const void *whole = size == 2 ? (const void *)&two : size == 4 ? (const void *)&four : &value;
+        if (size != 1) {
+            memcpy(elements, whole, size);
+        }
+    }
+#endif
+}
+
+/* A bool is 0 or 1 (S7.1). */
+static bool bools_fit(const uint8_t *bytes, uint32_t count) {
+    uint8_t all = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        all |= bytes[i];
+    }
+    return all <= 1;
+}
+
+/* S7.1, exact values. */
+static eens_status decode_exact(const eens_job *job, uint32_t lane, uint8_t *output) {
+    const uint8_t *bytes;
+    uint32_t count = job->block.count;
+    uint32_t size = eens_lane_bytes(job->tensor, count);
+    eens_status status =
+        eens_lane_view(job, lane, output != NULL ? output : job->workspace, &bytes);
+    if (status != EENS_OK) {
+        return status;
+    }
+    if (job->tensor->dtype == EENS_BOOL && !bools_fit(bytes, count)) {
+        return EENS_ERR_BLOCK_CONTENT;
+    }
+    if (output != NULL) {
+        copy_unless_there(output, bytes, size);
+        to_machine_order(output, count, eens_dtype_bytes(job->tensor->dtype));
+    }
+    return EENS_OK;
+}
+
+/* S7.1 and S7.2, codes; those of 8 bits are bytes in both. */
+static eens_status decode_codes(const eens_job *job, uint32_t lane, int8_t *codes) {
+    const uint8_t *bytes;
+    uint32_t count = job->block.count;
+    uint32_t bits = job->tensor->bits;
+    bool direct = bits == 8 && codes != NULL;
+    eens_status status =
+        eens_lane_view(job, lane, direct ? (uint8_t *)codes : job->workspace, &bytes);
+    if (status != EENS_OK) {
+        return status;
+    }
+    if (!eens_padding_is_zero(bytes, count * bits)) {
+        return EENS_ERR_BLOCK_CONTENT;
+    }
+    if (direct) {
+        copy_unless_there((uint8_t *)codes, bytes, count);
+    } else if (codes != NULL) {
+        eens_unpack(bytes, 0, count, bits, codes);
+    }
+    return EENS_OK;
+}
+
+eens_status eens_lanes_decode(const eens_job *job) {
+    eens_status status = eens_lanes_open(job);
+    for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
+        uint32_t lane = (uint32_t)job->first_copy + i;
+        if (job->tensor->bits == 0) {
+            uint8_t *output = job->output != NULL ? job->output + i * job->stride : NULL;
+            status = decode_exact(job, lane, output);
+        } else {
+            status = decode_codes(job, lane, job->output != NULL ? eens_codes(job, i) : NULL);
+        }
+    }
+    return status;
+}

@@ -1,0 +1,161 @@
+/* Codes to values (S4.4): one product in float32 with one rounding, then the output's type. Built
+ * with -ffp-contract=off, the same bits come out on every machine. */
+#include "eens_internal.h"
+
+/* Codes worked on at a time: enough for a full vector loop, little enough for a small stack. */
+#define CHUNK 16u
+
+/* The scales of one chunk's positions, spread out so that one loop serves every shape. */
+typedef struct scale_window {
+    const eens_file *file;
+    uint64_t offset;   /* of the tensor's scales */
+    uint32_t channels; /* 1: one scale for all */
+    uint32_t inner;    /* positions of a channel in a row */
+    uint32_t valid_to; /* every entry holds for the positions below this one */
+    float scales[CHUNK];
+} scale_window;
+
+static float load_float(const uint8_t *bytes) {
+    uint32_t word = eens_load32(bytes);
+    float value;
+    memcpy(&value, &word, sizeof value);
+    return value;
+}
+
+/* The tensor has elements, so no dim is 0 and inner is at least 1. */
+static void window_begin(scale_window *window, const eens_file *file, const eens_tensor *tensor) {
+    window->file = file;
+    window->offset = file->scales_offset + 4 * (uint64_t)tensor->scale_index;
+    window->channels = tensor->scale_count;
+    window->inner = 1;
+    window->valid_to = 0;
+    if (tensor->scale_count == 1) {
+        window->inner = UINT32_MAX; /* above every position: the first channel never ends */
+        return;
+    }
+    for (unsigned axis = tensor->channel_axis + 1u; axis < tensor->ndim; axis++) {
+        window->inner *= tensor->dims[axis];
+    }
+}
+
+/* A run of channels from channel on, left positions of the first, then inner of each, as far as
+ * count positions go; returns how many, 0 if the storage could not be read. */
+static uint32_t load_channels(scale_window *window, uint32_t channel, uint32_t left, uint32_t at,
+                              uint32_t count) {
+    uint8_t buffer[4 * CHUNK];
+    uint32_t wanted = 1 + (count - at > left ? (count - at - left - 1) / window->inner + 1 : 0);
+    uint32_t there = window->channels - channel;
+    uint32_t part = wanted < there ? wanted : there;
+    uint32_t begin = at;
+    const uint8_t *bytes =
+        eens_view(window->file, window->offset + 4 * (uint64_t)channel, 4 * part, buffer);
+    if (bytes == NULL) {
+        return 0;
+    }
+#if EENS_LITTLE_ENDIAN
+    if (window->inner == 1) {
+        memcpy(window->scales + at, bytes, 4 * part);
+        return part;
+    }
+#endif
+    for (uint32_t i = 0; i < part; i++) {
+        float scale = load_float(bytes + 4 * i);
+        uint32_t end = count - at < left ? count : at + left;
+        while (at < end) {
+            window->scales[at++] = scale;
+        }
+        left = window->inner;
+    }
+    return at - begin;
+}
+
+/* Brings the window to the count positions from first on. */
+static bool window_move(scale_window *window, uint32_t first, uint32_t count) {
+    uint32_t channel = first / window->inner % window->channels;
+    uint32_t left = window->inner - first % window->inner;
+    if (left >= count) { /* one channel: fill all, it may serve the next chunks too */
+        window->valid_to = window->channels == 1 ? UINT32_MAX : first + left;
+        return load_channels(window, channel, CHUNK, 0, CHUNK) != 0;
+    }
+    for (uint32_t at = 0; at < count;) {
+        uint32_t done = load_channels(window, channel, left, at, count);
+        if (done == 0) {
+            return false;
+        }
+        at += done;
+        left = window->inner;
+        channel = 0; /* the run ended at the last channel, or the chunk is full */
+    }
+    return true;
+}
+
+static inline void multiply(float *restrict values, const int8_t *restrict codes,
+                            const float *restrict scales, int32_t zero_point) {
+    for (uint32_t i = 0; i < CHUNK; i++) {
+        values[i] = scales[i] * (float)(codes[i] - zero_point);
+    }
+}
+
+/* values in the output's type, from element number at on. */
+static void put_values(void *output, uint8_t type, uint32_t at, const float *values,
+                       uint32_t count) {
+    if (type == EENS_FLOAT32) {
+        memcpy((float *)output + at, values, count * sizeof *values);
+    } else if (type == EENS_DOUBLE) {
+        double *out = (double *)output + at;
+        for (uint32_t i = 0; i < count; i++) {
+            out[i] = (double)values[i];
+        }
+    } else {
+        uint16_t *out = (uint16_t *)output + at;
+        for (uint32_t i = 0; i < count; i++) {
+            out[i] = type == EENS_FLOAT16 ? eens_to_float16(values[i]) : eens_to_bfloat16(values[i]);
+        }
+    }
+}
+
+static void spread_int16(const int8_t *codes, uint32_t count, int16_t *output) {
+    int8_t chunk[CHUNK];
+    for (uint32_t at = 0; at < count; at += CHUNK) {
+        uint32_t part = count - at < CHUNK ? count - at : CHUNK;
+        memcpy(chunk, codes + at, part); /* before the values run over them */
+        for (uint32_t i = 0; i < part; i++) {
+            output[at + i] = chunk[i];
+        }
+    }
+}
+
+/* In place: a value of b bytes written at element i ends at byte b (i + 1), and the first code not
+ * yet read is byte (b - 1) count + i + 1, never before that, as i + 1 <= count. */
+eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
+                        uint32_t first, uint32_t count, uint8_t type, void *output) {
+    scale_window window;
+    float values[CHUNK];
+    int8_t chunk[CHUNK] = {0};
+    if (type == EENS_INT16) {
+        spread_int16(codes, count, output);
+        return EENS_OK;
+    }
+    if (count == 0) {
+        return EENS_OK;
+    }
+    window_begin(&window, file, tensor);
+    for (uint32_t at = 0; at < count; at += CHUNK) {
+        uint32_t part = count - at < CHUNK ? count - at : CHUNK;
+        if (first + at + part > window.valid_to && !window_move(&window, first + at, part)) {
+            return EENS_ERR_READ;
+        }
+        if (part == CHUNK) {
+            memcpy(chunk, codes + at, CHUNK);
+            if (type == EENS_FLOAT32) {
+                multiply((float *)output + at, chunk, window.scales, tensor->zero_point);
+                continue;
+            }
+        } else {
+            memcpy(chunk, codes + at, part);
+        }
+        multiply(values, chunk, window.scales, tensor->zero_point);
+        put_values(output, type, at, values, part);
+    }
+    return EENS_OK;
+}

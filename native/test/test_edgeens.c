@@ -1,0 +1,328 @@
+/* Checks of the decoder on files: test_edgeens FILE STATUS [FILE STATUS ...]
+ *
+ * STATUS is the number (S12) that the library gives when it opens the file, compares the checksums of
+ * its sections and decodes every tensor; 0 for a good file. What only a reader of JSON or SHA-256
+ * can see is a good file here. Each file is read from memory and through the callback.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../src/eens_internal.h"
+
+#define GUARD 64u
+#define GUARD_BYTE 0xA5
+
+static unsigned long passed;
+static unsigned long failed;
+static const char *subject = "library";
+
+#define CHECK(claim) check((claim) != 0, #claim, __LINE__)
+
+static void check(int holds, const char *claim, int line) {
+    if (holds) {
+        passed++;
+        return;
+    }
+    failed++;
+    printf("%s: line %d: %s does not hold\n", subject, line, claim);
+}
+
+/* Memory with guards around it; sizes are exact so that sanitizers see every byte too many. */
+typedef struct room {
+    uint8_t *all;
+    uint8_t *bytes;
+    size_t size;
+} room;
+
+static void *grab(size_t size) {
+    void *memory = malloc(size != 0 ? size : 1);
+    if (memory == NULL) {
+        printf("out of memory\n");
+        exit(2);
+    }
+    return memory;
+}
+
+static room make_room(size_t size) {
+    room made;
+    made.size = size;
+    made.all = grab(size + 2 * GUARD);
+    made.bytes = made.all + GUARD;
+    memset(made.all, GUARD_BYTE, size + 2 * GUARD);
+    return made;
+}
+
+static int is_guarded(const room *given) {
+    for (size_t i = 0; i < GUARD; i++) {
+        if (given->all[i] != GUARD_BYTE || given->bytes[given->size + i] != GUARD_BYTE) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* A storage that fails after so many reads; -1: never. */
+typedef struct storage {
+    const uint8_t *data;
+    size_t size;
+    long reads_left;
+} storage;
+
+static int read_storage(void *context, uint64_t offset, void *buffer, size_t size) {
+    storage *from = context;
+    if (offset > from->size || size > from->size - offset) {
+        CHECK(!"a read stays within the file");
+        return 1;
+    }
+    if (from->reads_left == 0) {
+        return 1;
+    }
+    from->reads_left -= from->reads_left > 0;
+    memcpy(buffer, from->data + offset, size);
+    return 0;
+}
+
+static eens_status decode(const eens_file *file, const eens_tensor *tensor,
+                          const eens_request *request, const room *output) {
+    size_t needed = 0;
+    eens_status status = eens_workspace_size(file, tensor, &needed);
+    if (status != EENS_OK) {
+        return status;
+    }
+    room workspace = make_room(needed);
+    status = eens_decode(file, tensor, request, workspace.bytes, needed,
+                         output != NULL ? output->bytes : NULL,
+                         output != NULL ? output->size : 0, NULL);
+    CHECK(is_guarded(&workspace));
+    if (needed != 0 && request->block_count == tensor->block_count) {
+        CHECK(eens_decode(file, tensor, request, workspace.bytes, needed - 1, NULL, 0, NULL) !=
+              EENS_OK);
+    }
+    free(workspace.all);
+    return status;
+}
+
+static room room_for(const eens_file *file, const eens_tensor *tensor,
+                     const eens_request *request) {
+    size_t size = 0;
+    CHECK(eens_output_size(file, tensor, request, &size) == EENS_OK);
+    return make_room(size);
+}
+
+static eens_request whole(const eens_tensor *tensor, int32_t format) {
+    eens_request request = {0, tensor->block_count, EENS_ALL_MEMBERS, format, 0};
+    return request;
+}
+
+/* Every block, of every member, has the bytes that the whole has there. */
+static void check_parts(const eens_file *file, const eens_tensor *tensor, const room *all,
+                        size_t element) {
+    for (uint32_t block = 0; block < tensor->block_count; block++) {
+        for (int32_t member = 0; member < file->member_count; member++) {
+            eens_request request = {block, 1, member, EENS_AS_VALUES, 0};
+            size_t first = (size_t)block * tensor->block_positions;
+            size_t copy = tensor->copies == 1 ? 0 : (size_t)member;
+            room part = room_for(file, tensor, &request);
+            CHECK(decode(file, tensor, &request, &part) == EENS_OK);
+            CHECK(is_guarded(&part));
+            CHECK(memcmp(part.bytes, all->bytes + (copy * tensor->elements + first) * element,
+                         part.size) == 0);
+            free(part.all);
+        }
+    }
+}
+
+/* Copies that stand apart leave what is between them alone. */
+static void check_stride(const eens_file *file, const eens_tensor *tensor, const room *all,
+                         size_t element) {
+    eens_request request = whole(tensor, EENS_AS_VALUES);
+    size_t copy = tensor->elements * element;
+    size_t gap = 3 * element;
+    request.stride = tensor->elements + 3u;
+    room apart = room_for(file, tensor, &request);
+    CHECK(apart.size == (tensor->copies - 1u) * (copy + gap) + copy);
+    CHECK(decode(file, tensor, &request, &apart) == EENS_OK);
+    CHECK(is_guarded(&apart));
+    for (size_t i = 0; i < tensor->copies; i++) {
+        const uint8_t *begin = apart.bytes + i * (copy + gap);
+        CHECK(memcmp(begin, all->bytes + i * copy, copy) == 0);
+        for (size_t k = copy; i + 1 < tensor->copies && k < copy + gap; k++) {
+            CHECK(begin[k] == GUARD_BYTE);
+        }
+    }
+    free(apart.all);
+}
+
+/* Codes turned into values one by one, as int16, and at once are the same. */
+static void check_codes(const eens_file *file, const eens_tensor *tensor, const room *all,
+                        size_t element) {
+    eens_request request = whole(tensor, EENS_AS_INT8);
+    room codes = room_for(file, tensor, &request);
+    CHECK(decode(file, tensor, &request, &codes) == EENS_OK);
+    request.format = EENS_AS_INT16;
+    room wide = room_for(file, tensor, &request);
+    CHECK(decode(file, tensor, &request, &wide) == EENS_OK);
+    for (size_t i = 0; i < codes.size; i++) {
+        int16_t code;
+        memcpy(&code, wide.bytes + 2 * i, 2);
+        CHECK(code == (int8_t)codes.bytes[i]);
+    }
+    for (uint32_t i = 0; i < tensor->elements; i++) {
+        uint64_t value = 0;
+        CHECK(eens_dequantize(file, tensor, (const int8_t *)codes.bytes + i, i, 1, EENS_AS_VALUES,
+                              &value, element) == EENS_OK);
+        CHECK(memcmp(&value, all->bytes + i * element, element) == 0);
+    }
+    free(codes.all);
+    free(wide.all);
+}
+
+static eens_status check_tensor(const eens_file *file, uint32_t index, room *all) {
+    eens_tensor tensor;
+    eens_tensor found;
+    char name[EENS_MAX_NAME + 1];
+    CHECK(eens_tensor_at(file, index, &tensor) == EENS_OK);
+    CHECK(eens_tensor_name(file, &tensor, name, sizeof name) == EENS_OK);
+    CHECK(eens_find(file, name, tensor.name_size, &found) == EENS_OK && found.index == index);
+    eens_request request = whole(&tensor, EENS_AS_VALUES);
+    size_t element = eens_dtype_bytes(tensor.dtype);
+    *all = room_for(file, &tensor, &request);
+    eens_status status = decode(file, &tensor, &request, all);
+    CHECK(is_guarded(all));
+    CHECK(decode(file, &tensor, &request, NULL) == status);
+    if (status != EENS_OK) {
+        return status;
+    }
+    if (all->size != 0) {
+        room less = make_room(all->size - 1);
+        CHECK(decode(file, &tensor, &request, &less) == EENS_ERR_OUTPUT);
+        free(less.all);
+    }
+    check_parts(file, &tensor, all, element);
+    check_stride(file, &tensor, all, element);
+    if (tensor.bits != 0) {
+        check_codes(file, &tensor, all, element);
+    }
+    return EENS_OK;
+}
+
+static eens_status check_sections(const eens_file *file) {
+    for (uint32_t i = 0; i < file->section_count; i++) {
+        eens_section section;
+        eens_section found;
+        CHECK(eens_section_at(file, i, &section) == EENS_OK);
+        CHECK(eens_section_find(file, section.type, &found) == EENS_OK && found.index == i);
+        room payload = make_room((size_t)section.size);
+        CHECK(eens_section_read(file, &section, 0, payload.bytes, payload.size) == EENS_OK);
+        CHECK(is_guarded(&payload));
+        free(payload.all);
+        eens_status status = eens_section_check(file, &section);
+        if (status != EENS_OK) {
+            return status;
+        }
+    }
+    return EENS_OK;
+}
+
+/* Both ways of reading, side by side; the first status that is not OK ends it. */
+static eens_status check_opened(const eens_file *memory, const eens_file *stored) {
+    eens_status status = check_sections(memory);
+    CHECK(check_sections(stored) == status);
+    for (uint32_t i = 0; i < memory->tensor_count && status == EENS_OK; i++) {
+        room one;
+        room other;
+        status = check_tensor(memory, i, &one);
+        CHECK(check_tensor(stored, i, &other) == status);
+        CHECK(status != EENS_OK || memcmp(one.bytes, other.bytes, one.size) == 0);
+        free(one.all);
+        free(other.all);
+    }
+    return status;
+}
+
+/* A storage that breaks at any moment gives READ, and nothing else. */
+static void check_broken_storage(storage *from) {
+    for (long reads = 0; reads < 100000; reads++) {
+        eens_file file;
+        from->reads_left = reads;
+        eens_status status = eens_open_reader(read_storage, from, from->size, 0, &file, NULL);
+        for (uint32_t i = 0; status == EENS_OK && i < file.tensor_count; i++) {
+            eens_tensor tensor;
+            status = eens_tensor_at(&file, i, &tensor);
+            if (status == EENS_OK) {
+                eens_request request = whole(&tensor, EENS_AS_VALUES);
+                room output = room_for(&file, &tensor, &request);
+                size_t needed = 0;
+                status = eens_workspace_size(&file, &tensor, &needed);
+                room workspace = make_room(needed);
+                if (status == EENS_OK) {
+                    status = eens_decode(&file, &tensor, &request, workspace.bytes, needed,
+                                         output.bytes, output.size, NULL);
+                }
+                free(workspace.all);
+                free(output.all);
+            }
+        }
+        CHECK(status == EENS_OK || status == EENS_ERR_READ);
+        if (status == EENS_OK) {
+            return;
+        }
+    }
+}
+
+static void check_file(const char *path, int expected) {
+    eens_file memory;
+    eens_file stored;
+    FILE *stream = fopen(path, "rb");
+    subject = path;
+    if (stream == NULL || fseek(stream, 0, SEEK_END) != 0) {
+        CHECK(!"the file can be read");
+        return;
+    }
+    size_t size = (size_t)ftell(stream);
+    uint8_t *data = grab(size);
+    rewind(stream);
+    CHECK(fread(data, 1, size, stream) == size);
+    fclose(stream);
+    storage from = {data, size, -1};
+    eens_status status = eens_open(data, size, 0, &memory, NULL);
+    CHECK(eens_open_reader(read_storage, &from, size, 0, &stored, NULL) == status);
+    if (status == EENS_OK) {
+        status = check_opened(&memory, &stored);
+    }
+    if (status == EENS_OK && size < 8192) {
+        check_broken_storage(&from);
+    }
+    if ((int)status != expected) {
+        printf("%s: status %d (%s), not %d\n", path, (int)status, eens_strerror(status), expected);
+    }
+    CHECK((int)status == expected);
+    free(data);
+}
+
+/* The CRC's test vector (S1), and the instruction against the table at every alignment. */
+static void check_crc(void) {
+    uint8_t bytes[320];
+    CHECK(eens_crc32c(0, "123456789", 9) == 0xE3069283u);
+    CHECK(eens_crc32c(eens_crc32c(0, "1234", 4), "56789", 5) == 0xE3069283u);
+    CHECK(eens_crc32c(0, NULL, 0) == 0);
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(i * i + 31 * i + 7);
+    }
+    for (size_t at = 0; at < 16 && eens_crc_is_fast(1u << 20); at++) {
+        for (size_t size = 0; size <= 300; size++) {
+            CHECK(eens_crc_update(true, 5, bytes + at, size) ==
+                  eens_crc_update(false, 5, bytes + at, size));
+        }
+    }
+}
+
+int main(int count, char **arguments) {
+    check_crc();
+    CHECK(strcmp(eens_strerror(EENS_OK), "ok") == 0);
+    for (int i = 1; i + 1 < count; i += 2) {
+        check_file(arguments[i], atoi(arguments[i + 1]));
+    }
+    printf("%lu passed, %lu failed\n", passed, failed);
+    return failed != 0 || count % 2 == 0;
+}
