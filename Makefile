@@ -50,8 +50,8 @@ format: $(VENV)/dev ## let ruff rewrite the Python files
 vectors: $(VENV)/dev ## write the golden vectors anew; review the difference before committing it
 	$(BIN)/python tests/make_vectors.py
 
-bench: $(VENV)/dev ## measure sizes and speed (DATA=DIR names the folder with the data sets)
-	$(BIN)/python -m benchmarks $(if $(DATA),--data $(DATA))
+bench: $(VENV)/dev ## measure decode and encode speed beside peers; saves benchmarks/results
+	$(BIN)/python -m benchmarks
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

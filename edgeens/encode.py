@@ -22,6 +22,7 @@ from edgeens.quantize.tensors import quantize_ensemble
 from edgeens.size_table import SizeRow, size_rows
 
 PathLike = str | os.PathLike[str]
+Lambda = float | Literal["auto"]
 Step = Callable[[str, int, int], None]
 
 LOSSLESS_LAMBDA = 0.5  # gaps are integers: below 1, only equal digits share
@@ -41,8 +42,8 @@ def encode(
     *,
     method: Literal["auto", "plain", "shared"] = "auto",
     bits: int = 8,
-    lambda4: float | Literal["auto"] = LOSSLESS_LAMBDA,
-    lambda8: float | Literal["auto"] = LOSSLESS_LAMBDA,
+    lambda4: Lambda | None = None,
+    lambda8: Lambda | None = None,
     grid: Literal["tensor", "channel"] | None = None,
     exclude: Sequence[str] = (),
     profile: Profile = "desktop",
@@ -61,8 +62,9 @@ def encode(
         method: "plain" (each member's codes), "shared" (Bits-Ensemble digits), or "auto": for each
             tensor the smallest of raw, plain and shared at equal codes.
         bits: width of the codes, 2 to 8; "shared" needs 8.
-        lambda4, lambda8: how far digits may lie apart and still share (digit units; below 1:
-            lossless), or "auto": as far as the weight error allows. Anything but lossless makes
+        lambda4, lambda8: how far digits may lie apart and still share, in digit units; below 1
+            only equal digits share, which is lossless and what None means. "auto" for one of them
+            chooses both, tensor by tensor, within a weight error of 5 %. Sharing with loss makes
             the method "shared".
         grid: one scale a "tensor" or an output "channel"; None: a tensor at 8 bits, a channel
             below and for drawn members.
@@ -90,6 +92,7 @@ def encode(
             per_channel=grid == "channel" or (grid is None and bits < 8),
             progress=progress,
         )
+        coded = replace(coded, profile=profile, block_codes=block)
         coded = _choose(coded, method=method, lambda4=lambda4, lambda8=lambda8)
     else:
         coded = draw_members(
@@ -111,10 +114,16 @@ def _choose(
     coded: CodedEnsemble,
     *,
     method: str,
-    lambda4: float | Literal["auto"],
-    lambda8: float | Literal["auto"],
+    lambda4: Lambda | None,
+    lambda8: Lambda | None,
 ) -> CodedEnsemble:
     """Settle each tensor's method, sharing bits first where that was asked for."""
+    if "auto" in (lambda4, lambda8):
+        if not {lambda4, lambda8} <= {"auto", None}:
+            raise MembersError("one Lambda is `auto`, the other a number: let both be `auto`")
+        lambda4 = lambda8 = "auto"
+    lambda4 = LOSSLESS_LAMBDA if lambda4 is None else lambda4
+    lambda8 = LOSSLESS_LAMBDA if lambda8 is None else lambda8
     lossy = any(value == "auto" or value >= 1 for value in (lambda4, lambda8))
     if method == "plain":
         if lossy:
@@ -124,7 +133,8 @@ def _choose(
         _check_sharable(coded)
         return share_bits(coded, lambda4=lambda4, lambda8=lambda8)
     tensors: tuple[CodedTensor, ...] = tuple(
-        choose_method(tensor, coded.members) for tensor in coded.tensors
+        choose_method(tensor, coded.members, profile=coded.profile, block_codes=coded.block_codes)
+        for tensor in coded.tensors
     )
     return replace(coded, tensors=tensors)
 

@@ -6,7 +6,7 @@ Made from the codes and the finished file; printed by `edgeens encode` and `edge
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import prod
 
@@ -44,6 +44,7 @@ def size_rows(coded: CodedEnsemble, sizes: Sizes) -> list[SizeRow]:
 
     The baselines count weights alone: no graph, no names, no index, no checksums. Exactly kept
     tensors are counted in every row. The file's own bits per weight leave out graph and JSON.
+    Members that the device draws came from one model, so that model is the first row then.
     """
     weights = sum(coded.members * prod(t.shape) for t in coded.tensors if t.grid is not None)
     exact = sum(t.codes.nbytes for t in coded.tensors if t.grid is None)
@@ -54,7 +55,9 @@ def size_rows(coded: CodedEnsemble, sizes: Sizes) -> list[SizeRow]:
         return SizeRow(label, size, bits, remark)
 
     zstd, remark = _zstd_bytes(coded, weights)
-    rows = [
+    drawn = any(tensor.draw is not None for tensor in coded.tensors)
+    rows = [row("the 1 model, floating point", sizes.float32_bytes // coded.members)] * drawn
+    rows += [
         row(f"{members}, floating point", sizes.float32_bytes),
         row(f"{members}, flat int8", sizes.int8_bytes),
         row(f"zstd -{_ZSTD_LEVEL} of the codes", None if zstd is None else zstd + exact, remark),
@@ -75,7 +78,8 @@ def _paper_bytes(coded: CodedEnsemble) -> int | None:
         copies = tensor.codes.shape[0]
         if tensor.grid.bits != 8 or tensor.method == "drawn" or not 2 <= copies <= 16:
             return None
-        total += coded_size(tensor, coded.members, method="shared", digits="balanced")
+        as_paper = replace(tensor, method="shared", digits="balanced")
+        total += coded_size(as_paper, coded.members)
     return total
 
 

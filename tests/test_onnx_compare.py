@@ -114,6 +114,10 @@ def _add_node(model):
     model.graph.node.append(helper.make_node("Relu", ["a"], ["unused"]))
 
 
+def _second_output(model):
+    model.graph.node[1].output.append("mask")
+
+
 def _drop_bias(model):
     del model.graph.node[0].input[2]
 
@@ -145,6 +149,7 @@ def _drop_bias(model):
             "at the graph's outputs, the next step is the graph's outputs in {}, but node 3 "
             "(Relu '') in {}",
         ),
+        (_second_output, "at node 1 (Relu ''), output 1 is absent in {}, but present in {}"),
         (_drop_bias, "input 2 is the initializer 'b1' (float32 [16]) in {}, but absent in {}"),
     ],
 )

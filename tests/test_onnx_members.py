@@ -111,6 +111,12 @@ def test_63_elements_are_no_weight_and_64_are(tmp_path):
         assert load(models, tmp_path).tensors[0].quantise is weight
 
 
+def test_a_vector_is_no_weight(tmp_path):
+    text = "net (float[N, 70] x) => (float[N] y) { y = MatMul (x, w) }"
+    models = [graphs.build(text, graphs.normal(seed, w=(70,))) for seed in (0, 1)]
+    assert not load(models, tmp_path).tensors[0].quantise
+
+
 def test_a_tensor_that_all_members_share_is_held_once(tmp_path):
     models = two()
     graphs.initializer(models[1], "b1").CopyFrom(graphs.initializer(models[0], "b1"))
@@ -224,6 +230,22 @@ def test_a_long_or_unprintable_name_is_replaced_everywhere(tmp_path):
     assert found < {name for node in skeleton(ensemble).graph.node for name in node.input}
 
 
+@pytest.mark.parametrize("name", ["shape", "r", "s"], ids=["constant", "result", "inner input"])
+def test_a_tensor_from_a_branch_takes_no_name_of_its_neighbours(tmp_path, name):
+    """*name* is taken in the other branch, or in the body of a loop."""
+    models = two(graphs.branches)
+    for model in models:
+        model.graph.node.append(graphs.loop(0).graph.node[0])
+        model.graph.node[-1].output[0] = "looped"
+        model.graph.initializer.extend(graphs.loop(0).graph.initializer)
+        conditional = next(node for node in model.graph.node if node.op_type == "If")
+        body = next(a.g for a in conditional.attribute if a.name == "then_branch")
+        bias = next(tensor for tensor in body.initializer if tensor.name == "bias")
+        bias.name = name
+        body.node[-1].input[0] = name
+    assert f"{name}_1" in tensors(load(models, tmp_path))
+
+
 # What may differ between files
 
 
@@ -240,6 +262,14 @@ def test_names_of_values_and_nodes_may_differ(tmp_path):
     assert set(found) == {"w1", "b1", "w2", "b2"}
     expected = numpy_helper.to_array(graphs.initializer(graphs.mlp(1), "w1"))
     np.testing.assert_array_equal(found["w1"].values[1], expected)
+
+
+def test_comments_may_differ(tmp_path):
+    models = two()
+    node = models[1].graph.node[0]
+    for message in (models[1], models[1].graph, node, node.attribute[0], models[1].graph.input[0]):
+        message.doc_string = "other"
+    assert load(models, tmp_path).members == 2
 
 
 def test_a_tensor_that_only_one_file_uses_twice_becomes_two(tmp_path):

@@ -110,6 +110,15 @@ def test_operators_from_outside_onnx_see_constants(tmp_path):
     assert list(load_members(graphs.save([model], tmp_path)).skeletons) == ["SKLC"]
 
 
+def test_a_quantised_output_makes_the_weights_constants(tmp_path):
+    text = """net (float[N, 12] x) => (uint8[N, 8] q) {
+        y = MatMul (x, w)
+        q = QuantizeLinear (y, s)
+    }"""
+    model = graphs.build(text, graphs.normal(0, w=(12, 8)) | {"s": np.array(0.1, np.float32)})
+    assert list(load_members(graphs.save([model], tmp_path)).skeletons) == ["SKLC"]
+
+
 def test_a_skeleton_holds_no_comments_and_no_weights(tmp_path):
     model = graphs.branches(0)
     conditional = next(node for node in model.graph.node if node.op_type == "If")

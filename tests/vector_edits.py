@@ -214,6 +214,7 @@ VERIFIED: list[Row] = [
     ("digests_crc", Status.SECTION_CHECKSUM, "the digests' checksum", restate(1, crc=1)),
     ("meta_list", SECTION, "META that is a list", meta(b"[]")),
     ("meta_text", SECTION, "META that is not JSON", meta(b"{")),
+    ("meta_nan", SECTION, "META with a number that JSON lacks", meta(b'{"a":NaN}')),
     ("meta_empty", SECTION, "META without bytes", meta(b"")),
     ("meta_latin1", SECTION, "META that is not UTF-8", meta(b'{"a":"\xe9"}')),
     ("meta_utf16", SECTION, "META in UTF-16", meta("{}".encode("utf-16"))),

@@ -212,8 +212,12 @@ def _check_sections(sections: tuple[Section, ...]) -> None:
 
 def _check_meta(payload: bytes) -> None:
     try:
-        metadata = json.loads(payload.decode("utf-8"))
+        metadata = json.loads(payload.decode("utf-8"), parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
         raise MembersError("the section META is not JSON in UTF-8") from error
     if not isinstance(metadata, dict):
         raise MembersError("the section META is not a JSON object")
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

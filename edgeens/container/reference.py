@@ -147,16 +147,15 @@ class ReferenceContainer:
 
     def verify(self) -> None:
         """Check the whole file (S12, "Verifying"). Raises FormatError."""
-        digests = None
         for section in self.sections:
             if crc32c(section.checked) != section.crc:
                 refuse(Status.SECTION_CHECKSUM, section.type)
-            if section.type == "DGST":
-                digests = section.payload
-                if len(digests) != DIGEST_SIZE * len(self.tensors):
-                    refuse(Status.SECTION, f"DGST holds {len(digests)} bytes")
-            if section.type == "META":
-                _check_metadata(section.payload)
+        payloads = {section.type: section.payload for section in self.sections}
+        digests = payloads.get("DGST")
+        if digests is not None and len(digests) != DIGEST_SIZE * len(self.tensors):
+            refuse(Status.SECTION, f"DGST holds {len(digests)} bytes")
+        if "META" in payloads:
+            _check_metadata(payloads["META"])
         for index, tensor in enumerate(self.tensors):
             content = self.decode_codes(index)
             if digests is None:
@@ -179,8 +178,12 @@ def _rounded(values: NDArray[np.float32], dtype: str) -> Array:
 def _check_metadata(payload: bytes) -> None:
     """META is one JSON object in UTF-8 (S11)."""
     try:
-        metadata = json.loads(payload.decode("utf-8"))
+        metadata = json.loads(payload.decode("utf-8"), parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
         refuse(Status.SECTION, f"META is not JSON: {error}")
     if not isinstance(metadata, dict):
         refuse(Status.SECTION, "META is not a JSON object")
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

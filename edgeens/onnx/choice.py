@@ -53,12 +53,15 @@ def choose_tensors(
     for a pattern that matches nothing, and for tensors that differ between members although a
     container, or ONNX Runtime, cannot have that.
     """
-    groups = [_with_values(group, files) for group in _groups(walks)]
-    leaving = [group for group in groups if group.values and not _stays(group)]
-    names = _Names(walks[0], [group.name for group in groups if group not in leaving])
+    staying, leaving = [], []
+    for group in (_with_values(group, files) for group in _groups(walks)):
+        (leaving if group.values and not _stays(group) else staying).append(group)
+    names = _Names(walks[0], [group.name for group in staying])
     constants = needs_constants(walks[0])
     chosen = []
-    for group in leaving:
+    leaving.reverse()
+    while leaving:  # popped, so that no more than one group's values are in memory twice
+        group = leaving.pop()
         if constants:
             _check_shapes_agree(group, files)
         chosen.append(_leaving(group, names.give(group.name), walks[0], exclude))
@@ -131,7 +134,7 @@ def _stays(group: _Group) -> bool:
     first = group.values[0]
     if NAMES[group.stored[0].tensor.data_type] not in FLOATS:
         return first.size < LEAST_ELEMENTS
-    return first.ndim == 0 or first.size == 0 or _sets_a_shape(group)
+    return first.ndim == 0 or _sets_a_shape(group)
 
 
 def _sets_a_shape(group: _Group) -> bool:

@@ -62,7 +62,7 @@ def tensor_values(tensor: Any) -> Array:
     dtype = numpy_type(name)
     if tensor.HasField("raw_data"):
         values = np.frombuffer(tensor.raw_data, dtype)
-    elif name in ("float16", "bfloat16"):
+    elif name == "float16":  # bit patterns, as bfloat16's are here too
         values = np.array(tensor.int32_data, "<u2").view(dtype)
     else:
         values = np.array(getattr(tensor, _FIELDS.get(name, "int32_data")), dtype)

@@ -1,18 +1,19 @@
-/* float32 to the 16-bit floats, in integers: the same on every machine, with or without an FPU. */
+/* float32 to the 16-bit floats, in integers: the same on every machine, with or without an FPU. The
+ * loops have no branches, so that compilers make vector code of them. */
 #include "eens_internal.h"
 
-static uint32_t bits_of(float value) {
+static inline uint32_t bits_of(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-uint16_t eens_to_float16(float value) {
-    uint32_t bits = bits_of(value);
+/* Any finite value. */
+static uint16_t round_any(uint32_t bits) {
     uint32_t sign = bits >> 16 & 0x8000u;
     uint32_t magnitude = bits & 0x7FFFFFFFu;
     if (magnitude >= 0x47800000u) { /* 65536 and more */
-        return (uint16_t)(sign | (magnitude > 0x7F800000u ? 0x7E00u : 0x7C00u));
+        return (uint16_t)(sign | 0x7C00u);
     }
     if (magnitude < 0x38800000u) { /* below 2^-14: a multiple of 2^-24 */
         uint32_t shift = 126 - (magnitude >> 23);
@@ -28,7 +29,24 @@ uint16_t eens_to_float16(float value) {
     return (uint16_t)(sign | magnitude >> 13);
 }
 
-uint16_t eens_to_bfloat16(float value) {
-    uint32_t bits = bits_of(value); /* a product of scale and code is never NaN (S4.4) */
-    return (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+void eens_to_float16(const float *restrict values, uint32_t count, uint16_t *restrict halves) {
+    uint32_t others = 0; /* neither 0 nor of a float16's normal range */
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bits = bits_of(values[i]);
+        uint32_t magnitude = bits & 0x7FFFFFFFu;
+        uint32_t rebased = magnitude - 0x38000000u;
+        uint32_t half = (rebased + 0xFFFu + (rebased >> 13 & 1)) >> 13;
+        others |= (magnitude != 0) & (magnitude - 0x38800000u >= 0x0F000000u);
+        halves[i] = (uint16_t)((bits >> 16 & 0x8000u) | (magnitude != 0 ? half : 0));
+    }
+    for (uint32_t i = 0; others != 0 && i < count; i++) {
+        halves[i] = round_any(bits_of(values[i]));
+    }
+}
+
+void eens_to_bfloat16(const float *restrict values, uint32_t count, uint16_t *restrict halves) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t bits = bits_of(values[i]); /* a product of scale and code is never NaN (S4.4) */
+        halves[i] = (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+    }
 }

@@ -152,8 +152,8 @@ bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits);
 eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
                         uint32_t first, uint32_t count, uint8_t type, void *output);
 
-/* eens_half.c: rounded to nearest, ties to even, beyond the largest to infinity. */
-uint16_t eens_to_float16(float value);
-uint16_t eens_to_bfloat16(float value);
+/* eens_half.c: finite values rounded to nearest, ties to even, beyond the largest to infinity. */
+void eens_to_float16(const float *values, uint32_t count, uint16_t *halves);
+void eens_to_bfloat16(const float *values, uint32_t count, uint16_t *halves);
 
 #endif

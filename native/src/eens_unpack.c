@@ -1,29 +1,68 @@
 /* Bit streams of equal fields (S1, S7.2) into codes. */
 #include "eens_internal.h"
 
-/* Eight fields of one width begin and end on a byte, so they are loaded as one word. width is a
- * constant wherever this is called, and the loop becomes eight shifts. */
-static inline void unpack8(const uint8_t *bytes, uint32_t width, int8_t *codes) {
-    uint32_t mask = (1u << width) - 1;
-    int32_t half = 1 << (width - 1);
-    uint64_t word = 0;
-    for (uint32_t i = 0; i < width; i++) {
-        word |= (uint64_t)bytes[i] << 8 * i;
+/* Field number i, which lies in one byte or in two. */
+static inline int8_t field_at(const uint8_t *stream, uint32_t i, uint32_t width) {
+    uint32_t begin = i * width % 8;
+    uint32_t half = 1u << (width - 1);
+    uint32_t field = (uint32_t)stream[i * width / 8] >> begin;
+    if (begin + width > 8) {
+        field |= (uint32_t)stream[i * width / 8 + 1] << (8 - begin);
     }
+    field &= 2 * half - 1;
+    return (int8_t)((int32_t)(field ^ half) - (int32_t)half);
+}
+
+#if !defined(EENS_SMALL)
+
+/* The low bits of each of the parts that a word is divided into. */
+static inline uint64_t low_bits(uint32_t part, uint32_t bits) {
+    uint64_t mask = 0;
+    for (uint32_t i = 0; i < 64; i += part) {
+        mask |= (((uint64_t)1 << bits) - 1) << i;
+    }
+    return mask;
+}
+
+/* Eight fields in the low bits of a word, sign-extended to a byte each: the fields are halved three
+ * times, each time their upper half moves to the middle. width is a constant wherever this is called,
+ * and so are the masks. */
+static inline uint64_t spread8(uint64_t word, uint32_t width) {
+    uint64_t low = low_bits(64, 4 * width);
+    word = (word & low) | (word << (32 - 4 * width) & low << 32);
+    low = low_bits(64, 2 * width) | low_bits(64, 2 * width) << 32;
+    word = (word & low) | (word << (16 - 2 * width) & low << 16);
+    low = low_bits(16, width);
+    word = (word & low) | (word << (8 - width) & low << 8);
+    /* A byte with its sign bit set gets all bits above it: 2^(w-1) x (2^(9-w) - 2) = 256 - 2^w. */
+    uint64_t negative = word & low_bits(8, 1) << (width - 1);
+    return word | negative * ((1u << (9 - width)) - 2);
+}
+
+static inline void store8(int8_t *codes, uint64_t bytes) {
     for (uint32_t i = 0; i < 8; i++) {
-        int32_t field = (int32_t)((uint32_t)(word >> width * i) & mask);
-        codes[i] = (int8_t)((field ^ half) - half);
+        codes[i] = (int8_t)(bytes >> 8 * i);
     }
 }
 
-static inline void unpack_wide(const uint8_t *stream, uint32_t groups, uint32_t width,
-                               int8_t *codes) {
+/* Groups of eight fields; size bytes may be read. */
+static inline void unpack_groups(const uint8_t *stream, uint32_t size, uint32_t groups,
+                                 uint32_t width, int8_t *codes) {
     for (uint32_t i = 0; i < groups; i++) {
-        unpack8(stream + width * i, width, codes + 8 * i);
+        uint32_t at = width * i;
+        uint64_t word = 0;
+        if (at + 8 <= size) {
+            word = eens_load64(stream + at);
+        } else {
+            for (uint32_t k = 0; k < width; k++) {
+                word |= (uint64_t)stream[at + k] << 8 * k;
+            }
+        }
+        store8(codes + 8 * i, spread8(word, width));
     }
 }
 
-/* Two and four fields a byte: loops that compilers turn into vector code. */
+/* Two fields a byte: a loop that compilers turn into vector code. */
 static void unpack4(const uint8_t *restrict stream, uint32_t groups, int8_t *restrict codes) {
     for (uint32_t i = 0; i < 4 * groups; i++) {
         codes[2 * i] = (int8_t)(((stream[i] & 15) ^ 8) - 8);
@@ -31,35 +70,42 @@ static void unpack4(const uint8_t *restrict stream, uint32_t groups, int8_t *res
     }
 }
 
-static void unpack2(const uint8_t *restrict stream, uint32_t groups, int8_t *restrict codes) {
-    for (uint32_t i = 0; i < 2 * groups; i++) {
-        codes[4 * i] = (int8_t)(((stream[i] & 3) ^ 2) - 2);
-        codes[4 * i + 1] = (int8_t)(((stream[i] >> 2 & 3) ^ 2) - 2);
-        codes[4 * i + 2] = (int8_t)(((stream[i] >> 4 & 3) ^ 2) - 2);
-        codes[4 * i + 3] = (int8_t)((stream[i] >> 6 ^ 2) - 2);
+/* All whole groups of eight; returns how many fields that is. */
+static uint32_t unpack_all_groups(const uint8_t *stream, uint32_t count, uint32_t width,
+                                  int8_t *codes) {
+    uint32_t groups = count / 8;
+    uint32_t size = eens_ceil8(count * width);
+    switch (width) {
+    case 2: unpack_groups(stream, size, groups, 2, codes); break;
+    case 3: unpack_groups(stream, size, groups, 3, codes); break;
+    case 4: unpack4(stream, groups, codes); break;
+    case 5: unpack_groups(stream, size, groups, 5, codes); break;
+    case 6: unpack_groups(stream, size, groups, 6, codes); break;
+    default: unpack_groups(stream, size, groups, 7, codes); break;
     }
+    return 8 * groups;
 }
+
+#else
+
+/* One field at a time takes the least flash. */
+static uint32_t unpack_all_groups(const uint8_t *stream, uint32_t count, uint32_t width,
+                                  int8_t *codes) {
+    (void)stream, (void)count, (void)width, (void)codes;
+    return 0;
+}
+
+#endif
 
 void eens_unpack(const uint8_t *stream, uint32_t first, uint32_t count, uint32_t width,
                  int8_t *codes) {
-    uint32_t groups = count / 8;
-    uint32_t rest = count % 8;
     stream += first / 8 * width;
-    switch (width) {
-    case 2: unpack2(stream, groups, codes); break;
-    case 3: unpack_wide(stream, groups, 3, codes); break;
-    case 4: unpack4(stream, groups, codes); break;
-    case 5: unpack_wide(stream, groups, 5, codes); break;
-    case 6: unpack_wide(stream, groups, 6, codes); break;
-    case 7: unpack_wide(stream, groups, 7, codes); break;
-    default: memcpy(codes, stream, count); return;
+    if (width == 8) {
+        memcpy(codes, stream, count);
+        return;
     }
-    if (rest != 0) { /* the stream ends with these fields: it may not be read as a whole group */
-        uint8_t last[8] = {0};
-        int8_t fields[8];
-        memcpy(last, stream + groups * width, eens_ceil8(rest * width));
-        unpack8(last, width, fields);
-        memcpy(codes + 8 * groups, fields, rest);
+    for (uint32_t i = unpack_all_groups(stream, count, width, codes); i < count; i++) {
+        codes[i] = field_at(stream, i, width);
     }
 }
 

@@ -11,7 +11,9 @@ typedef struct scale_window {
     uint64_t offset;   /* of the tensor's scales */
     uint32_t channels; /* 1: one scale for all */
     uint32_t inner;    /* positions of a channel in a row */
-    uint32_t valid_to; /* every entry holds for the positions below this one */
+    uint32_t channel;  /* of the next position */
+    uint32_t left;     /* positions of that channel from there on, at least 1 */
+    bool is_uniform;   /* every entry is the scale of that channel */
     float scales[CHUNK];
 } scale_window;
 
@@ -23,68 +25,90 @@ static float load_float(const uint8_t *bytes) {
 }
 
 /* The tensor has elements, so no dim is 0 and inner is at least 1. */
-static void window_begin(scale_window *window, const eens_file *file, const eens_tensor *tensor) {
+static void window_begin(scale_window *window, const eens_file *file, const eens_tensor *tensor,
+                         uint32_t first) {
     window->file = file;
     window->offset = file->scales_offset + 4 * (uint64_t)tensor->scale_index;
     window->channels = tensor->scale_count;
     window->inner = 1;
-    window->valid_to = 0;
+    window->is_uniform = false;
     if (tensor->scale_count == 1) {
-        window->inner = UINT32_MAX; /* above every position: the first channel never ends */
-        return;
+        window->inner = UINT32_MAX; /* more than there are positions: the channel never ends */
     }
-    for (unsigned axis = tensor->channel_axis + 1u; axis < tensor->ndim; axis++) {
+    for (unsigned axis = tensor->channel_axis + 1u;
+         tensor->scale_count != 1 && axis < tensor->ndim; axis++) {
         window->inner *= tensor->dims[axis];
+    }
+    window->channel = first / window->inner % window->channels;
+    window->left = window->inner - first % window->inner;
+}
+
+/* Past count positions, all of the window's channel. */
+static void window_pass(scale_window *window, uint32_t count) {
+    window->left -= count;
+    if (window->left == 0) {
+        window->left = window->inner;
+        window->channel = window->channel + 1 == window->channels ? 0 : window->channel + 1;
+        window->is_uniform = false;
     }
 }
 
-/* A run of channels from channel on, left positions of the first, then inner of each, as far as
- * count positions go; returns how many, 0 if the storage could not be read. */
-static uint32_t load_channels(scale_window *window, uint32_t channel, uint32_t left, uint32_t at,
-                              uint32_t count) {
+/* Fills entries from at on with scales of channels that lie in a row; returns the next entry, or 0
+ * if the storage could not be read. */
+static uint32_t window_fill(scale_window *window, uint32_t at, uint32_t count) {
     uint8_t buffer[4 * CHUNK];
-    uint32_t wanted = 1 + (count - at > left ? (count - at - left - 1) / window->inner + 1 : 0);
-    uint32_t there = window->channels - channel;
-    uint32_t part = wanted < there ? wanted : there;
-    uint32_t begin = at;
-    const uint8_t *bytes =
-        eens_view(window->file, window->offset + 4 * (uint64_t)channel, 4 * part, buffer);
+    uint32_t rest = count - at;
+    uint32_t wanted = 1 + (rest > window->left ? (rest - window->left - 1) / window->inner + 1 : 0);
+    uint32_t there = window->channels - window->channel;
+    uint32_t part = wanted < there ? wanted : there; /* at most rest, as inner is at least 1 */
+    const uint8_t *bytes = eens_view(
+        window->file, window->offset + 4 * (uint64_t)window->channel, 4 * part, buffer);
     if (bytes == NULL) {
         return 0;
     }
 #if EENS_LITTLE_ENDIAN
-    if (window->inner == 1) {
+    if (window->inner == 1) { /* the scales as they lie */
         memcpy(window->scales + at, bytes, 4 * part);
-        return part;
+        window->channel = part == there ? 0 : window->channel + part;
+        return at + part;
     }
 #endif
     for (uint32_t i = 0; i < part; i++) {
         float scale = load_float(bytes + 4 * i);
-        uint32_t end = count - at < left ? count : at + left;
-        while (at < end) {
-            window->scales[at++] = scale;
+        uint32_t run = count - at < window->left ? count - at : window->left;
+        for (uint32_t end = at + run; at < end; at++) {
+            window->scales[at] = scale;
         }
-        left = window->inner;
+        window_pass(window, run);
     }
-    return at - begin;
+    return at;
 }
 
-/* Brings the window to the count positions from first on. */
-static bool window_move(scale_window *window, uint32_t first, uint32_t count) {
-    uint32_t channel = first / window->inner % window->channels;
-    uint32_t left = window->inner - first % window->inner;
-    if (left >= count) { /* one channel: fill all, it may serve the next chunks too */
-        window->valid_to = window->channels == 1 ? UINT32_MAX : first + left;
-        return load_channels(window, channel, CHUNK, 0, CHUNK) != 0;
+/* Brings the window to the next count positions. */
+static bool window_next(scale_window *window, uint32_t count) {
+    if (window->left >= count) {
+        if (!window->is_uniform) {
+            uint8_t buffer[4];
+            const uint8_t *bytes = eens_view(
+                window->file, window->offset + 4 * (uint64_t)window->channel, 4, buffer);
+            if (bytes == NULL) {
+                return false;
+            }
+            float scale = load_float(bytes);
+            for (uint32_t i = 0; i < CHUNK; i++) {
+                window->scales[i] = scale;
+            }
+            window->is_uniform = true;
+        }
+        window_pass(window, count);
+        return true;
     }
+    window->is_uniform = false;
     for (uint32_t at = 0; at < count;) {
-        uint32_t done = load_channels(window, channel, left, at, count);
-        if (done == 0) {
+        at = window_fill(window, at, count);
+        if (at == 0) {
             return false;
         }
-        at += done;
-        left = window->inner;
-        channel = 0; /* the run ended at the last channel, or the chunk is full */
     }
     return true;
 }
@@ -107,10 +131,13 @@ static void put_values(void *output, uint8_t type, uint32_t at, const float *val
             out[i] = (double)values[i];
         }
     } else {
-        uint16_t *out = (uint16_t *)output + at;
-        for (uint32_t i = 0; i < count; i++) {
-            out[i] = type == EENS_FLOAT16 ? eens_to_float16(values[i]) : eens_to_bfloat16(values[i]);
+        uint16_t halves[CHUNK];
+        if (type == EENS_FLOAT16) {
+            eens_to_float16(values, CHUNK, halves);
+        } else {
+            eens_to_bfloat16(values, CHUNK, halves);
         }
+        memcpy((uint16_t *)output + at, halves, count * sizeof *halves);
     }
 }
 
@@ -139,10 +166,10 @@ eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const 
     if (count == 0) {
         return EENS_OK;
     }
-    window_begin(&window, file, tensor);
+    window_begin(&window, file, tensor, first);
     for (uint32_t at = 0; at < count; at += CHUNK) {
         uint32_t part = count - at < CHUNK ? count - at : CHUNK;
-        if (first + at + part > window.valid_to && !window_move(&window, first + at, part)) {
+        if (!window_next(&window, part)) {
             return EENS_ERR_READ;
         }
         if (part == CHUNK) {

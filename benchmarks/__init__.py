@@ -1,0 +1,1 @@
+"""Measurements of edgeens beside named peers, run by `make bench`."""

@@ -1,0 +1,56 @@
+"""Output files are complete or absent, and an older file survives every failure."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from edgeens.atomic import replacing
+
+
+def test_the_file_appears_whole(tmp_path):
+    path = tmp_path / "f"
+    with replacing(path) as file:
+        file.write(b"one")
+        assert not path.exists()
+        file.write(b"two")
+    assert path.read_bytes() == b"onetwo"
+    assert os.listdir(tmp_path) == ["f"]
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, OSError])
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    with pytest.raises(failure), replacing(path) as file:
+        file.write(b"new")
+        raise failure
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["f"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full to stand in for a disk")
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "f"
+    path.write_bytes(b"old")
+    real = os.fdopen
+    monkeypatch.setattr(os, "fdopen", lambda fd, mode: (os.close(fd), real(os.open("/dev/full", os.O_WRONLY), mode))[1])
+    with pytest.raises(OSError, match="No space left"), replacing(path) as file:
+        file.write(b"x" * 100_000)
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_the_permissions_are_those_of_an_ordinary_file(tmp_path):
+    path, ordinary = tmp_path / "f", tmp_path / "g"
+    ordinary.write_bytes(b"")
+    with replacing(path) as file:
+        file.write(b"x")
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+def test_a_missing_folder_is_the_systems_own_error(tmp_path):
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "no" / "f"):
+        pass
