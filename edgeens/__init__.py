@@ -21,7 +21,7 @@ _HOMES = {
     "MissingPackageError": "errors",
     "Prediction": "uncertainty",
     "draw_members": "quantize.rounding",
-    "encode": "encode",
+    "encode": "encoder",
     "read_container": "container.reference",
     "share_bits": "quantize.sharing",
     "summarize": "uncertainty",

@@ -107,7 +107,7 @@ def _evaluate_parser(commands: Any) -> None:
 
 
 def _encode(options: argparse.Namespace) -> None:
-    from edgeens.encode import encode
+    from edgeens.encoder import encode
 
     _check_encode(options)
     with Progress("encoding") as progress:

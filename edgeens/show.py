@@ -10,7 +10,7 @@ from edgeens.tables import number, render, size
 if TYPE_CHECKING:
     from edgeens.container.sizes import Sizes
     from edgeens.decoder import Container
-    from edgeens.encode import Encoding
+    from edgeens.encoder import Encoding
 
 _PARTS = ("metadata", "pattern", "parameter", "table", "index", "exact", "header", "section")
 

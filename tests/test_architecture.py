@@ -33,7 +33,7 @@ ROOMS = {
     "data": {"errors", "atomic", "decoder", "uncertainty"},
     "size_table": {"coded", "container", "quantize"},
 }
-TOP = {"__init__", "cli", "encode", "evaluate", "show", "demo", "_native_build"}
+TOP = {"__init__", "cli", "encoder", "evaluate", "show", "demo", "_native_build"}
 
 # The only rooms that may import a framework at all.
 FRAMEWORKS = {

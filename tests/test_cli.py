@@ -255,8 +255,8 @@ def test_an_existing_file_is_replaced_without_being_asked(encoded, tmp_path, cap
 @pytest.mark.parametrize(
     ("array", "text"),
     [
-        (np.zeros((2, 1, 8, 9), np.float32), "8"),
-        (np.zeros((2, 1, 8), np.float32), "axes|rank|dimensions"),
+        (np.zeros((2, 1, 8, 9), np.float32), r"\(batch, 1, 8, 8\)"),
+        (np.zeros((2, 1, 8), np.float32), r"must have shape \(batch, 1, 8, 8\)"),
         (np.zeros((2, 1, 8, 8), np.int64), "float32"),
     ],
 )

@@ -230,7 +230,7 @@ def test_a_long_or_unprintable_name_is_replaced_everywhere(tmp_path):
     assert found < {name for node in skeleton(ensemble).graph.node for name in node.input}
 
 
-@pytest.mark.parametrize("name", ["shape", "r", "s"], ids=["constant", "result", "inner input"])
+@pytest.mark.parametrize("name", ["shape", "r", "i"], ids=["constant", "result", "inner input"])
 def test_a_tensor_from_a_branch_takes_no_name_of_its_neighbours(tmp_path, name):
     """*name* is taken in the other branch, or in the body of a loop."""
     models = two(graphs.branches)

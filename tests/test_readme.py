@@ -15,7 +15,7 @@ import pytest
 from edgeens import show
 from edgeens.cli import _parser
 from edgeens.decoder import Container
-from edgeens.encode import encode
+from edgeens.encoder import encode
 from edgeens.evaluate import evaluate
 
 ROOT = Path(__file__).parents[1]

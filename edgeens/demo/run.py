@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edgeens import show
 from edgeens.decoder import Container
-from edgeens.encode import encode
+from edgeens.encoder import encode
 from edgeens.evaluate import evaluate
 from edgeens.progress import Progress
 

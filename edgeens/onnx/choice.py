@@ -53,7 +53,8 @@ def choose_tensors(
     for a pattern that matches nothing, and for tensors that differ between members although a
     container, or ONNX Runtime, cannot have that.
     """
-    staying, leaving = [], []
+    staying: list[_Group] = []
+    leaving: list[_Group] = []
     for group in (_with_values(group, files) for group in _groups(walks)):
         (leaving if group.values and not _stays(group) else staying).append(group)
     names = _Names(walks[0], [group.name for group in staying])

@@ -89,7 +89,7 @@ class Session:
     def _settle(self, task: str | None, class_axis: int | None) -> None:
         """What the output means: as the caller says, else as the file says."""
         self._task = task or self._metadata.get("edgeens.task")
-        self._output = self._metadata.get("edgeens.output", self.output_names[0])
+        self._output: str = self._metadata.get("edgeens.output", self.output_names[0])
         named_axis = self._metadata.get("edgeens.class_axis", -1)
         self._axis = named_axis if class_axis is None else class_axis
         self._logits = self._metadata.get("edgeens.output_kind", "logits") == "logits"
@@ -127,6 +127,21 @@ class Session:
         """What the output means, or None if neither the file nor the caller said."""
         return self._task
 
+    @property
+    def output(self) -> str:
+        """The output that the task speaks of."""
+        return self._output
+
+    @property
+    def output_kind(self) -> str:
+        """What that output holds: "logits" or "probabilities"."""
+        return "logits" if self._logits else "probabilities"
+
+    @property
+    def class_axis(self) -> int:
+        """Axis of the classes in that output, the batch axis being 0; negative from the end."""
+        return self._axis
+
     def predict(self, x: Array | Mapping[str, Array], *, batch: int | None = None) -> Prediction:
         """Run all members and summarise: mean, uncertainties and every member's output.
 
@@ -141,14 +156,23 @@ class Session:
         Raises:
             DataError: *x* does not fit the model, or the task is not known.
         """
+        return self.summarise(self.predict_members(x, batch=batch))
+
+    def summarise(self, outputs: Mapping[str, Array]) -> Prediction:
+        """The prediction that follows from members' raw outputs by name, each (K, batch, ...).
+
+        The outputs may come from elsewhere, such as the members' own files.
+
+        Raises:
+            DataError: the task is not known.
+        """
         if self._task is None:
             raise DataError(
                 "the file does not say what its output means: give the session a task, one of "
                 f"{', '.join(TASKS)}"
             )
-        outputs = self.predict_members(x, batch=batch)
-        raw = outputs.pop(self._output)
-        return replace(self._summary(raw), outputs=outputs)
+        others = {name: array for name, array in outputs.items() if name != self._output}
+        return replace(self._summary(outputs[self._output]), outputs=others)
 
     def predict_members(
         self, x: Array | Mapping[str, Array], *, batch: int | None = None
