@@ -23,7 +23,12 @@ def main() -> None:
         render(
             ["decode 4 members to float32", "bits/mw", "time / memcpy", "Mmw/s"],
             [
-                [row["way"], number(row["bits_mw"], 2), number(row["relative"], 2), f"{row['mmw_s']:.0f}"]
+                [
+                    row["way"],
+                    number(row["bits_mw"], 2),
+                    number(row["relative"], 2),
+                    f"{row['mmw_s']:.0f}",
+                ]
                 for row in decode
             ],
         )

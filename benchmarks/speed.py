@@ -39,7 +39,10 @@ def gaussian(members: int) -> Ensemble:
 def measure_decode() -> list[dict[str, Any]]:
     """Rows: way, bits per member weight, time relative to memcpy, million member weights a second."""
     output = np.empty((MEMBERS, *SHAPE), np.float32)
-    coded = {f"plain {bits} bits": quantize_ensemble(gaussian(MEMBERS), bits=bits) for bits in (8, 5, 4, 2)}
+    coded = {
+        f"plain {bits} bits": quantize_ensemble(gaussian(MEMBERS), bits=bits)
+        for bits in (8, 5, 4, 2)
+    }
     lossless = share_bits(coded["plain 8 bits"], lambda4=0.5, lambda8=0.5)
     coded["shared, balanced digits"] = lossless
     coded["shared, bit planes"] = share_bits(coded["plain 8 bits"], digits="planes")

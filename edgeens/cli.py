@@ -76,10 +76,16 @@ def _encode_parser(commands: Any) -> None:
     add = parser.add_argument
     add("members", nargs="+", metavar="MODEL.onnx", help="members of one architecture")
     add("-o", "--output", required=True, metavar="FILE.eens")
-    add("--method", choices=["auto", "plain", "shared"], default="auto", help="default: %(default)s")
+    add(
+        "--method", choices=["auto", "plain", "shared"], default="auto", help="default: %(default)s"
+    )
     add("--bits", type=_between(2, 8), default=8, metavar="N", help="width of the codes, 2 to 8")
-    add("--lambda4", type=_lambda, metavar="X", help="share level-4 digits at most X apart, or auto")
-    add("--lambda8", type=_lambda, metavar="Y", help="share level-8 digits at most Y apart, or auto")
+    add(
+        "--lambda4", type=_lambda, metavar="X", help="share level-4 digits at most X apart, or auto"
+    )
+    add(
+        "--lambda8", type=_lambda, metavar="Y", help="share level-8 digits at most Y apart, or auto"
+    )
     add("--grid", choices=["tensor", "channel"], help="one scale for each (default: by --bits)")
     add("--exclude", action="append", default=[], metavar="GLOB", help="keep these tensors exactly")
     add("--profile", choices=["desktop", "mcu"], default="desktop", help="default: %(default)s")

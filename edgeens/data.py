@@ -23,7 +23,13 @@ Array = NDArray[Any]
 Inputs = Array | dict[str, Array]
 PathLike = str | os.PathLike[str]
 
-_FIELDS = ("predictive_entropy", "expected_entropy", "mutual_information", "disagreement", "variance")
+_FIELDS = (
+    "predictive_entropy",
+    "expected_entropy",
+    "mutual_information",
+    "disagreement",
+    "variance",
+)
 
 
 @dataclass(frozen=True, eq=False)

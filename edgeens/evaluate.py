@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeens import calibration, metrics, ood
-from edgeens.data import load_labelled
+from edgeens.data import Inputs, load_labelled
 from edgeens.errors import DataError
 from edgeens.onnx.files import run_files
 from edgeens.onnx.session import Session
@@ -55,10 +55,10 @@ def evaluate(
     step = progress or (lambda label, done, total: None)
     rows: list[Row] = []
     with Session(path) as session:
-        runs = [(f"{session.members} members from the file", session.predict_members)]
+        runs: list[tuple[str, Callable[[Inputs], Outputs]]] = []
         if members:
-            float_members = [os.fspath(member) for member in members]
-            runs.insert(0, (f"{len(members)} float members", lambda x: run_files(float_members, x)))
+            runs.append((f"{len(members)} float members", lambda x: run_files(members, x)))
+        runs.append((f"{session.members} members from the file", session.predict_members))
         for done, (label, run) in enumerate(runs):
             step(label, done, len(runs))
             inside = run(labelled.x)
@@ -101,9 +101,7 @@ def _judge(session: Session, inside: Outputs, y: Array, outside: Outputs | None)
     return row
 
 
-def _judge_classes(
-    session: Session, prediction: Prediction, inside: Outputs, y: Array
-) -> Row:
+def _judge_classes(session: Session, prediction: Prediction, inside: Outputs, y: Array) -> Row:
     axis = session.class_axis
     mean = _rows_of_classes(prediction.mean, axis)
     labels = y.reshape(-1)
@@ -117,7 +115,7 @@ def _judge_classes(
         "ECE": calibration.ece(mean, labels),
         "ENC (logits)": metrics.enc_logits(logits) if several else None,
         "ambiguity": metrics.ambiguity(logits, labels) if several else None,
-        "disagreement": float(np.mean(prediction.disagreement)) if several else None,
+        "disagreement": _mean(prediction.disagreement) if several else None,
     }
 
 
@@ -135,7 +133,7 @@ def _judge_labels(prediction: Prediction, y: Array) -> Row:
     return {
         "accuracy": metrics.multilabel_accuracy(prediction.mean, y),
         "NLL": metrics.multilabel_nll(prediction.mean, y),
-        "disagreement": float(np.mean(prediction.disagreement)),
+        "disagreement": _mean(prediction.disagreement),
     }
 
 
@@ -145,11 +143,14 @@ def _judge_regression(prediction: Prediction, y: Array) -> Row:
             f"the model predicts shape {prediction.mean.shape}, but y has shape {y.shape}"
         )
     targets = y.reshape(prediction.mean.shape)
-    variance = prediction.variance
     return {
         "RMSE": metrics.rmse(prediction.mean, targets),
-        "variance": None if variance is None else float(np.mean(variance)),
+        "variance": _mean(prediction.variance),
     }
+
+
+def _mean(values: Array | None) -> float | None:
+    return None if values is None else float(np.mean(values))
 
 
 def _rows_of_classes(mean: Array, axis: int) -> Array:

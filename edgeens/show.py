@@ -41,18 +41,16 @@ def inspection(sizes: Sizes) -> str:
         for tensor in sizes.tensors
     ]
     header = ["tensor", "shape", "method", "coder", "bits", "copies", "bytes"]
-    return "\n".join(
-        [
-            f"format {sizes.format_version}, {sizes.members} members, {size(sizes.file_bytes)} bytes",
-            f"floating point {size(sizes.float32_bytes)} bytes, flat int8 {size(sizes.int8_bytes)}",
-            f"bits per member weight {number(sizes.bits_per_member_weight)}",
-            f"bits of the file: {_shares(sizes)}",
-            f"a device needs: flash {size(sizes.file_bytes)} bytes; workspace 0 bytes when the file "
-            f"is memory-mapped, {size(sizes.workspace_bytes)} when it is read through a callback",
-            "",
-            render(header, rows),
-        ]
-    )
+    flash, workspace = size(sizes.file_bytes), size(sizes.workspace_bytes)
+    lines = [
+        f"format {sizes.format_version}, {sizes.members} members, {flash} bytes",
+        f"floating point {size(sizes.float32_bytes)} bytes, flat int8 {size(sizes.int8_bytes)}",
+        f"bits per member weight {number(sizes.bits_per_member_weight)}",
+        f"bits of the file: {_shares(sizes)}",
+        f"a device needs: flash {flash} bytes; workspace 0 bytes where the file lies in memory, "
+        f"{workspace} where it is read through a callback",
+    ]
+    return "\n".join([*lines, "", render(header, rows)])
 
 
 def verified(path: str, container: Container) -> str:

@@ -122,4 +122,6 @@ def _one_member(tensor: CodedTensor, number: int, member: int) -> NDArray[np.int
         return flat
     bits = tensor.grid.bits
     parent = tensor.codes[0]
-    return drawn_codes(parent, bits=bits, draw=tensor.draw, tensor=number, member=member).reshape(-1)
+    return drawn_codes(parent, bits=bits, draw=tensor.draw, tensor=number, member=member).reshape(
+        -1
+    )

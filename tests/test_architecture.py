@@ -85,10 +85,14 @@ def test_a_framework_is_imported_only_at_its_edge(framework):
 
 def test_the_two_decoders_share_nothing_but_errors():
     assert "decoder" not in {
-        part for path in (PACKAGE / "container").glob("*.py") for name in imported(path)
+        part
+        for path in (PACKAGE / "container").glob("*.py")
+        for name in imported(path)
         for part in name.split(".")
     }
-    assert not any(name.startswith("edgeens.container") for name in imported(PACKAGE / "decoder.py"))
+    assert not any(
+        name.startswith("edgeens.container") for name in imported(PACKAGE / "decoder.py")
+    )
 
 
 def test_importing_edgeens_loads_no_framework():

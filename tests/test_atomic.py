@@ -24,19 +24,29 @@ def test_the_file_appears_whole(tmp_path):
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path, failure):
     path = tmp_path / "f"
     path.write_bytes(b"old")
-    with pytest.raises(failure), replacing(path) as file:
-        file.write(b"new")
-        raise failure
+
+    def fail():
+        with replacing(path) as file:
+            file.write(b"new")
+            raise failure
+
+    with pytest.raises(failure):
+        fail()
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["f"]
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full to stand in for a disk")
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full as the full disk")
 def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "f"
     path.write_bytes(b"old")
     real = os.fdopen
-    monkeypatch.setattr(os, "fdopen", lambda fd, mode: (os.close(fd), real(os.open("/dev/full", os.O_WRONLY), mode))[1])
+
+    def on_a_full_disk(descriptor, mode):
+        os.close(descriptor)
+        return real(os.open("/dev/full", os.O_WRONLY), mode)
+
+    monkeypatch.setattr(os, "fdopen", on_a_full_disk)
     with pytest.raises(OSError, match="No space left"), replacing(path) as file:
         file.write(b"x" * 100_000)
     assert path.read_bytes() == b"old"

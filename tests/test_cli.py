@@ -79,9 +79,10 @@ def test_encode_verify_run_evaluate_work_one_after_the_other(tmp_path, capsys):
 
 def test_members_are_not_written_unless_asked_for(encoded, tmp_path, capsys):
     np.savez(tmp_path / "x.npz", input=np.load(DATA)["x"][:2])
-    code, _, _ = run(capsys, "run", encoded, "--input", tmp_path / "x.npz", "-o", tmp_path / "o.npz")
+    written = tmp_path / "o.npz"
+    code, _, _ = run(capsys, "run", encoded, "--input", tmp_path / "x.npz", "-o", written)
     assert code == 0
-    assert "members" not in np.load(tmp_path / "o.npz").files
+    assert "members" not in np.load(written).files
 
 
 def test_inspect_accounts_for_every_bit(encoded, capsys):

@@ -74,7 +74,7 @@ def test_drawn_codes_follow_the_rule_of_the_specification(parent, bits, levels, 
 
 
 def uniform_p_values(argument):
-    """Chi-square p-values of the words' high bytes, and of pairs of neighbours, along an argument."""
+    """Chi-square p-values of the words, and of pairs of neighbours, along an argument."""
     values = []
     for key in range(4):
         for fixed in range(6):
@@ -110,9 +110,7 @@ def test_words_are_uniform_and_neighbours_independent_along(argument):
 
 
 def test_members_are_drawn_independently_of_each_other():
-    words = np.stack(
-        [draw_words(5, tensor=1, member=m, start=0, count=1 << 17) for m in range(12)]
-    )
+    words = np.stack([draw_words(5, tensor=1, member=m, start=0, count=1 << 17) for m in range(12)])
     values = [
         stats.chisquare(np.bincount((words[i] >> 12) * 16 + (words[j] >> 12), minlength=256)).pvalue
         for i in range(12)
@@ -148,9 +146,7 @@ def test_parent_and_key_give_the_members_that_would_be_stored():
     assert (parent.method, plain.method) == ("drawn", "plain")
     assert parent.codes.shape == (1, 10, 33)
     for member in range(5):
-        codes = drawn_codes(
-            parent.codes[0], bits=3, draw=parent.draw, tensor=0, member=member
-        )
+        codes = drawn_codes(parent.codes[0], bits=3, draw=parent.draw, tensor=0, member=member)
         assert np.array_equal(codes, plain.codes[member])
 
 
@@ -182,7 +178,7 @@ def test_numbers_out_of_range_are_refused(change, text):
 
 def test_two_models_are_refused():
     two = Ensemble(2, (MemberTensor("w", gaussian(2, 8, 8), "float32", 0, True),))
-    with pytest.raises(MembersError, match="^members are drawn from one model, but 2 were given"):
+    with pytest.raises(MembersError, match=r"^members are drawn from one model, but 2 were given"):
         draw_members(two, members=4, bits=4)
 
 

@@ -50,7 +50,9 @@ def test_the_python_and_the_c_of_the_readme_run_and_agree(folder, monkeypatch):
     sources = [str(path) for path in (ROOT / "native" / "src").glob("*.c")]
     command = ["cc", "-Wall", "-Werror", f"-I{ROOT}/native/include", "program.c", *sources]
     subprocess.run([*command, "-o", "program"], check=True)
-    result = subprocess.run(["./program", "digits.eens"], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        ["./program", "digits.eens"], capture_output=True, text=True, check=True
+    )
     with Container.open("digits.eens") as container:
         first = float(container.decode("dense.weight")[0, 0, 0])
     assert result.stdout == f"ok: weight 0 of member 0 is {first:g}\n"

@@ -37,7 +37,9 @@ def run_demo() -> None:
             print(show.verified(path.name, container))
         print(f"took {1000 * (time.perf_counter() - start):.1f} ms")
 
-        print("\nRunning in ONNX Runtime on held-out digits, and on turned, inverted and noise ...\n")
+        print(
+            "\nRunning in ONNX Runtime on held-out digits, and on turned, inverted and noise ...\n"
+        )
         with Progress("evaluating") as progress:
             rows = evaluate(path, data, members, progress=progress.update)
         print(show.evaluation(rows))

@@ -23,8 +23,8 @@ try:
     import onnxruntime
     import torch
     import torch.nn.functional as F
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-    from sklearn.model_selection import train_test_split  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
     from torch import nn
 except ImportError as error:
     raise MissingPackageError(

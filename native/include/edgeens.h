@@ -13,6 +13,11 @@
 extern "C" {
 #endif
 
+/* A shared library is built with EENS_BUILD_SHARED and -fvisibility=hidden: it shows what stands here. */
+#if defined(EENS_BUILD_SHARED) && defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 /* Between the two marks stand only declarations and integer macros: cffi reads them as they are. */
 /* [cffi begin] */
 
@@ -231,6 +236,10 @@ eens_status eens_section_check(const eens_file *file, const eens_section *sectio
 uint32_t eens_crc32c(uint32_t crc, const void *data, size_t size);
 
 /* [cffi end] */
+
+#if defined(EENS_BUILD_SHARED) && defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }
