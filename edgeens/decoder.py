@@ -14,7 +14,6 @@ import mmap
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeens.errors import DataError, EdgeensError, FormatError, MissingPackageError
+from edgeens.records import NUMPY_DTYPES, PROFILES, SectionInfo, TensorInfo
 
 try:
     from edgeens._native import ffi, lib
@@ -34,27 +34,6 @@ except ImportError as error:
 
 Array = NDArray[Any]
 
-# (S4.2) ONNX's number -> its name in lower case, and NumPy's type for the same bytes.
-_DTYPES = {
-    1: ("float32", np.float32),
-    2: ("uint8", np.uint8),
-    3: ("int8", np.int8),
-    4: ("uint16", np.uint16),
-    5: ("int16", np.int16),
-    6: ("int32", np.int32),
-    7: ("int64", np.int64),
-    9: ("bool", np.bool_),
-    10: ("float16", np.float16),
-    11: ("double", np.float64),
-    12: ("uint32", np.uint32),
-    13: ("uint64", np.uint64),
-    16: ("bfloat16", np.uint16),
-}
-_NUMPY = dict(_DTYPES.values())
-_METHODS = ("raw", "plain", "shared", "joint", "drawn")
-_CODERS = ("fixed", "entropy")
-_DIGITS = ("none", "balanced", "planes")
-_PROFILES = ("desktop", "mcu")
 _FORMATS = {
     "values": (lib.EENS_AS_VALUES, None),
     "int8": (lib.EENS_AS_INT8, np.int8),
@@ -65,57 +44,6 @@ _FORMATS = {
 
 # Codes a thread must have to do before starting it pays (it costs some 0.1 ms).
 _WORTH_A_THREAD = 1 << 17
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """What a tensor's record says (SPEC, "Tensor record").
-
-    Attributes:
-        index: its number in the file, from 0.
-        name: unique in the file.
-        shape: of one member's tensor.
-        dtype: type of a decoded value, by its ONNX name in lower case.
-        method: "raw", "plain", "shared", "joint" or "drawn".
-        coder: "fixed" or "entropy".
-        bits: width of a code, 2 to 8; 0 for exact values.
-        digits: "none", "balanced" or "planes".
-        channel_axis: the axis of the output channels, or None.
-        copies: 1 when all members hold the same values, else their number.
-        zero_point: the code of the value 0.
-        parent_levels: for drawn: the parent's largest code; else 0.
-        key: for drawn: what the draws follow from; else 0.
-        block_positions: positions in a block; the last block may hold fewer.
-        block_count: how many blocks there are.
-        scale_count: 0 for exact values, 1, or one for each channel.
-    """
-
-    index: int
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    method: str
-    coder: str
-    bits: int
-    digits: str
-    channel_axis: int | None
-    copies: int
-    zero_point: int
-    parent_levels: int
-    key: int
-    block_positions: int
-    block_count: int
-    scale_count: int
-
-
-@dataclass(frozen=True)
-class SectionInfo:
-    """A section's type (four letters), the bytes of its payload, and whether a reader that does
-    not know the type must refuse the file."""
-
-    type: str
-    size: int
-    critical: bool
 
 
 class Container:
@@ -147,7 +75,7 @@ class Container:
         if status != lib.EENS_OK:
             raise self._refusal(status, *self._places(status, where))
         self.members = int(self._file.member_count)
-        self.profile = _PROFILES[self._file.profile]
+        self.profile = PROFILES[self._file.profile]
         self.minor = int(self._file.minor)
         self.file_bytes = int(self._file.size)
         self._records = ffi.new("eens_tensor[]", self._file.tensor_count)
@@ -171,7 +99,7 @@ class Container:
             FormatError: it is not a container, is damaged, or holds a larger tensor.
             OSError: as the operating system reports it.
         """
-        name = os.fspath(path)
+        name = os.fsdecode(path)
         with open(name, "rb") as file:
             empty = os.fstat(file.fileno()).st_size == 0  # such a file cannot be mapped
             data = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -252,7 +180,7 @@ class Container:
         if member is not None and not 0 <= member < self.members:
             raise DataError(f"member must lie in 0..{self.members - 1}, but is {member}")
         number, stored = _FORMATS[as_]
-        dtype = np.dtype(stored or _NUMPY[info.dtype])
+        dtype = np.dtype(stored or NUMPY_DTYPES[info.dtype])
         shape = info.shape if member is not None else (info.copies, *info.shape)
         if out is None:
             out = np.empty(shape, dtype)
@@ -372,24 +300,7 @@ class Container:
     def _load_tensor(self, number: int) -> TensorInfo:
         record = self._records + number
         self._call(lib.eens_tensor_at, number, record)
-        return TensorInfo(
-            index=number,
-            name=self._name(record),
-            shape=tuple(record.dims[0 : record.ndim]),
-            dtype=_DTYPES[record.dtype][0],
-            method=_METHODS[record.method],
-            coder=_CODERS[record.coder],
-            bits=record.bits,
-            digits=_DIGITS[record.digits],
-            channel_axis=None if record.channel_axis == lib.EENS_NO_AXIS else record.channel_axis,
-            copies=record.copies,
-            zero_point=record.zero_point,
-            parent_levels=record.parent_levels,
-            key=record.key,
-            block_positions=record.block_positions,
-            block_count=record.block_count,
-            scale_count=record.scale_count,
-        )
+        return TensorInfo.of_record(record, self._name(record))
 
     def _load_section(self, number: int) -> SectionInfo:
         section = self._sections + number
@@ -423,9 +334,11 @@ class Container:
         if where.block >= 0:
             places.append(f"block {where.block}")
         if where.section >= 0:
-            section = ffi.new("eens_section *")
+            section = ffi.new("eens_section *", {"index": 0xFFFFFFFF})
             lib.eens_section_at(self._file, where.section, section)
-            places.append(f"section {where.section} {_text(section.type, 4)!r}")
+            was_read = section.index == where.section  # not if its header lies behind the file
+            name = f" {_text(section.type, 4)!r}" if was_read else ""
+            places.append(f"section {where.section}{name}")
         return places
 
     def _refusal(self, status: int, *places: str) -> FormatError:
@@ -445,18 +358,21 @@ def _refuse(constant: str) -> None:
 
 
 def _decoded_bytes(info: TensorInfo) -> int:
-    return info.copies * math.prod(info.shape) * np.dtype(_NUMPY[info.dtype]).itemsize
+    return info.copies * math.prod(info.shape) * np.dtype(NUMPY_DTYPES[info.dtype]).itemsize
 
 
 def _check_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    fits = isinstance(out, np.ndarray) and out.shape == shape and out.dtype == dtype
-    if not fits or not out.flags.c_contiguous or not out.flags.writeable:
-        given = f"an array of shape {out.shape} and dtype {out.dtype}"
-        if not isinstance(out, np.ndarray):
-            given = type(out).__name__
-        elif fits:
-            given += ", not C-contiguous" if not out.flags.c_contiguous else ", read-only"
-        raise DataError(
-            f"out must be a writable C-contiguous array of shape {shape} and dtype {dtype}, "
-            f"but is {given}"
-        )
+    if not isinstance(out, np.ndarray):
+        given = type(out).__name__
+    elif out.shape != shape or out.dtype != dtype:
+        given = f"of shape {out.shape} and dtype {out.dtype}"
+    elif not out.flags.c_contiguous:
+        given = "not C-contiguous"
+    elif not out.flags.writeable:
+        given = "read-only"
+    else:
+        return
+    raise DataError(
+        f"out must be a writable C-contiguous array of shape {shape} and dtype {dtype}, but is "
+        f"{given}"
+    )

@@ -15,9 +15,9 @@ static void store32(uint8_t *p, uint32_t value) {
 
 static void seal_head(uint8_t *data, size_t size, const eens_file *file) {
     size_t head = (size_t)file->index_offset + (size_t)EENS_ENTRY_BYTES * file->block_count;
-    if (size >= EENS_HEADER_BYTES && head <= size) { /* the offsets are 0 if the header was refused */
+    if (head >= EENS_HEADER_BYTES && head <= size) { /* the offsets are 0 in a refused header */
         store32(data + 16, 0);
-        store32(data + 16, eens_crc32c(0, data, head < EENS_HEADER_BYTES ? EENS_HEADER_BYTES : head));
+        store32(data + 16, eens_crc32c(0, data, head));
     }
 }
 

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* A shared library is built with EENS_BUILD_SHARED and -fvisibility=hidden: it shows what stands here. */
+/* A shared library, built with EENS_BUILD_SHARED and -fvisibility=hidden, shows what stands here. */
 #if defined(EENS_BUILD_SHARED) && defined(__GNUC__)
 #pragma GCC visibility push(default)
 #endif
@@ -93,8 +93,8 @@ typedef enum eens_format {
     EENS_AS_VALUES = 0,  /* elements of the tensor's dtype, in the byte order of this machine */
     EENS_AS_INT8 = 1,    /* codes */
     EENS_AS_INT16 = 2,   /* codes */
-    EENS_AS_FLOAT32 = 3, /* values */
-    EENS_AS_FLOAT16 = 4  /* values, rounded to nearest even */
+    EENS_AS_FLOAT32 = 3, /* values, before they are rounded to the tensor's dtype (S4.4) */
+    EENS_AS_FLOAT16 = 4  /* those, rounded to nearest, ties to even */
 } eens_format;
 
 /* Where a refusal happened. -1: not in a tensor, not in a block. */
@@ -173,8 +173,8 @@ typedef struct eens_request {
 /* One sentence, in English, without a full stop. Never NULL. */
 const char *eens_strerror(eens_status status);
 
-/* Opens a container that lies in memory, checking all that is structural (S12, "Opening"). The bytes
- * must stay where they are as long as the file is used. tensor_limit: largest decoded size of
+/* Opens a container that lies in memory, checking all that is structural (S12, "Opening"). The
+ * bytes must stay where they are as long as the file is used. tensor_limit: largest decoded size of
  * a tensor, in bytes, that the caller is ready for; 0: no limit. where may be NULL. */
 eens_status eens_open(const void *data, size_t size, uint64_t tensor_limit, eens_file *file,
                       eens_where *where);
@@ -183,7 +183,8 @@ eens_status eens_open(const void *data, size_t size, uint64_t tensor_limit, eens
 eens_status eens_open_reader(eens_read_fn read, void *context, uint64_t size,
                              uint64_t tensor_limit, eens_file *file, eens_where *where);
 
-/* Tensor number index, in the order of the file (sorted by name). */
+/* Tensor number index, in the order of the file (sorted by name). When the file was refused because
+ * of this tensor, its fields are here as they stand there, so that its name can be asked for. */
 eens_status eens_tensor_at(const eens_file *file, uint32_t index, eens_tensor *tensor);
 
 /* The tensor of this name (name_size bytes, no terminator needed). */
@@ -198,23 +199,24 @@ eens_status eens_tensor_name(const eens_file *file, const eens_tensor *tensor, c
 eens_status eens_scales(const eens_file *file, const eens_tensor *tensor, uint32_t first,
                         uint32_t count, float *scales);
 
-/* Bytes of workspace that eens_decode needs for this tensor: 0 for a file in memory with the
- * coder fixed; else the largest common part or lane, exactly. */
+/* Bytes of workspace that eens_decode needs for any blocks of this tensor: 0 for a file in memory
+ * with the coder fixed; else the largest common part or lane, exactly. */
 eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor, size_t *size);
 
-/* Bytes of output that a request writes, strides included. */
+/* Bytes of output that a request needs, from the first to the last element, strides included. */
 eens_status eens_output_size(const eens_file *file, const eens_tensor *tensor,
                              const eens_request *request, size_t *size);
 
-/* Decodes a range of blocks (S7, S8, S9). Output: the copies one after the other, each the positions of
- * the range. output NULL: nothing is written, everything is checked. output has to be aligned for
- * its element type. After a refusal the output is unspecified. where may be NULL. */
+/* Decodes a range of blocks (S7, S8, S9). Output: the copies one after the other, each the positions
+ * of the range; it has to be aligned for its element type. Output NULL: nothing is written,
+ * everything is checked. After a refusal the output is unspecified. The workspace needs no
+ * alignment and may be NULL where none is needed. where may be NULL. */
 eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
                         const eens_request *request, void *workspace, size_t workspace_size,
                         void *output, size_t output_size, eens_where *where);
 
-/* Turns count codes, those of the positions from first_position on, into values (S4.4). format: any but
- * EENS_AS_INT8 and EENS_AS_INT16. */
+/* Turns count codes, those of the positions from first_position on, into values (S4.4). format: any
+ * but EENS_AS_INT8 and EENS_AS_INT16. */
 eens_status eens_dequantize(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
                             uint32_t first_position, uint32_t count, int32_t format, void *output,
                             size_t output_size);

@@ -51,8 +51,8 @@ static eens_status plan_request(const eens_file *file, const eens_tensor *tensor
     plan->positions = positions_of(tensor, request);
     uint64_t apart = request->stride != 0 && plan->copy_count > 1 ? request->stride
                                                                    : plan->positions;
-    /* 2^56: times 64 copies it stays within 64 bits. */
-    if (apart < plan->positions || apart > ((uint64_t)1 << 56) / plan->element) {
+    /* 2^53: times 64 copies of 8 bytes it stays within 64 bits. */
+    if (apart < plan->positions || apart > (uint64_t)1 << 53) {
         return EENS_ERR_ARGUMENT;
     }
     plan->stride = apart * plan->element;
@@ -71,7 +71,7 @@ eens_status eens_output_size(const eens_file *file, const eens_tensor *tensor,
     return status;
 }
 
-/* The part of a block that has to be in one piece: all of it, or its largest lane or common part. */
+/* The part of a block that has to be in one piece: all of it, or its common part or a lane. */
 static uint32_t largest_part(const eens_tensor *tensor, const eens_block *block) {
     if (tensor->method == EENS_SHARED) {
         return block->size;

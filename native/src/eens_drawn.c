@@ -1,4 +1,4 @@
-/* Drawn members (S9): the parent's codes are stored, and each member's follow from them and a key. */
+/* Drawn members (S9): the parent's codes are stored; each member's follow from them and a key. */
 #include "eens_internal.h"
 
 #define CHUNK 64u /* positions worked on at a time; a multiple of 8 */

@@ -1,8 +1,9 @@
 /* What the files of the decoder share with each other. Never installed, never included by a user.
  *
- * The way of a call: eens_open.c checks the head (S12) with eens_name.c, eens_record.c, eens_block.c
- * and eens_section.c; eens_decode.c walks blocks, hands each to eens_lanes.c, eens_shared.c or
- * eens_drawn.c, which leave codes in the output, and eens_values.c turns codes into values.
+ * The way of a call: eens_open.c checks the file (S12) with eens_head.c, eens_check.c, eens_name.c,
+ * eens_record.c, eens_block.c and eens_section.c. eens_decode.c walks blocks and hands each to
+ * eens_lanes.c, eens_shared.c or eens_drawn.c, which leave codes in the output; eens_values.c turns
+ * codes into values.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef EENS_INTERNAL_H
 #define EENS_INTERNAL_H
@@ -26,6 +27,13 @@
 #define EENS_LITTLE_ENDIAN 1
 #else
 #define EENS_LITTLE_ENDIAN 0
+#endif
+
+/* For functions that only become fast when a constant argument makes them another function. */
+#if defined(__GNUC__)
+#define EENS_ALWAYS_INLINE static inline __attribute__((always_inline))
+#else
+#define EENS_ALWAYS_INLINE static inline
 #endif
 
 /* Loads of any alignment on any machine; compilers make them one instruction where there is one. */
@@ -71,6 +79,35 @@ typedef struct eens_job {
     bool fast_crc;
 } eens_job;
 
+/* What the header says that eens_file does not keep, and what the records so far have used up. */
+typedef struct eens_head {
+    uint32_t scale_count;
+    uint32_t table_count;
+    uint32_t names_used; /* bytes */
+    uint32_t scales_used;
+    uint32_t blocks_used;
+    uint32_t previous_size; /* of the name before; 0 before the first */
+    uint64_t data_end;      /* of the head, then of the tensors so far */
+} eens_head;
+
+static inline uint32_t eens_names_size(const eens_file *file) {
+    return file->scales_offset - file->names_offset;
+}
+
+/* The fields of a record that eens_tensor does not keep. */
+typedef struct eens_record_rest {
+    uint16_t first_table;
+    uint16_t table_count;
+    uint8_t predictor;
+    bool reserved_is_zero;
+} eens_record_rest;
+
+/* eens_head.c (S12, 1 to 6): the header, the head's checksum, the tables. */
+eens_status eens_head_check(eens_file *file, eens_head *head);
+/* eens_check.c (S12, 7): one tensor, after those before it. */
+eens_status eens_tensor_check(const eens_file *file, uint32_t index, uint64_t limit,
+                              eens_head *head, eens_where *where);
+
 /* eens_source.c: the size bytes from offset on, which the caller has proven to lie in the file: in
  * place when the file is in memory, else read into buffer. NULL: the storage could not be read. */
 const uint8_t *eens_view(const eens_file *file, uint64_t offset, size_t size, void *buffer);
@@ -91,15 +128,12 @@ eens_status eens_name_check(const eens_file *file, uint32_t offset, uint32_t siz
 eens_status eens_name_compare(const eens_file *file, uint32_t offset, uint32_t size,
                               const uint8_t *other, size_t other_size, int *order);
 
-/* eens_record.c (S4): reads the fields, and checks those that stand for themselves. */
-void eens_record_load(const uint8_t *bytes, uint32_t index, eens_tensor *tensor);
-eens_status eens_record_check(const uint8_t *bytes, const eens_file *file, uint32_t table_count,
-                              eens_tensor *tensor);
+/* eens_record.c (S4): reads record number index, and checks what stands for itself (S12, 7.2). */
+eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor,
+                             eens_record_rest *rest);
+eens_status eens_record_check(const eens_file *file, uint32_t table_count,
+                              const eens_record_rest *rest, eens_tensor *tensor);
 uint32_t eens_dtype_bytes(uint8_t dtype); /* 0: unknown */
-/* Offset in the file of record number index. */
-static inline uint64_t eens_record_offset(uint32_t index) {
-    return EENS_HEADER_BYTES + (uint64_t)EENS_RECORD_BYTES * index;
-}
 
 /* eens_block.c (S6, S7) */
 uint32_t eens_parent_bits(const eens_tensor *tensor);
@@ -130,8 +164,8 @@ static inline int8_t *eens_codes(const eens_job *job, uint32_t copy) {
     return (int8_t *)(job->output + copy * job->stride + skip);
 }
 
-/* eens_lanes.c (S7.1, S7.2), eens_shared.c (S8), eens_drawn.c (S9): one block, checked, its codes (or
- * exact values) in the output. */
+/* eens_lanes.c (S7.1, S7.2), eens_shared.c (S8), eens_drawn.c (S9): one block, checked, its codes
+ * (or exact values) in the output. */
 eens_status eens_lanes_decode(const eens_job *job);
 eens_status eens_shared_decode(const eens_job *job);
 eens_status eens_drawn_decode(const eens_job *job);
@@ -140,6 +174,53 @@ eens_status eens_lane_view(const eens_job *job, uint32_t lane, uint8_t *buffer,
                            const uint8_t **bytes);
 /* The CRCs of the lanes (S7), their own CRC compared. */
 eens_status eens_lanes_open(const eens_job *job);
+
+/* A bit stream (S1) and the next bit. A shared block's bits are far below 2^32: at most 2^20 / K
+ * positions of K x 5 bits. */
+typedef struct eens_stream {
+    const uint8_t *bytes;
+    uint32_t size; /* bytes */
+    uint32_t at;   /* bits */
+} eens_stream;
+
+/* 57 bits or more from bit at on, zeros behind the end. */
+static inline uint64_t eens_peek(const eens_stream *stream, uint32_t at) {
+    uint32_t skip = at / 8;
+    uint64_t word = 0;
+    if (skip + 8 <= stream->size) {
+        return eens_load64(stream->bytes + skip) >> at % 8;
+    }
+    for (uint32_t i = 0; i < 8 && skip + i < stream->size; i++) {
+        word |= (uint64_t)stream->bytes[skip + i] << 8 * i;
+    }
+    return word >> at % 8;
+}
+
+/* How a shared digit is written (S8). */
+typedef struct eens_digit {
+    uint8_t width; /* bits of its field */
+    uint8_t most;  /* the field's largest value */
+    uint8_t unit;  /* what it counts in a code */
+} eens_digit;
+
+/* A block of shared bits, cut into its streams. [0] is level 4 (the digit b), [1] level 8 (c). */
+typedef struct eens_shared {
+    const eens_job *job;
+    const uint8_t *runs;
+    uint32_t run_count;
+    uint32_t members;
+    uint32_t pattern_bits;
+    bool planes;
+    const eens_digit *kinds;
+    eens_stream bases;
+    eens_stream patterns[2];
+    eens_stream digits[2];
+} eens_shared;
+
+/* eens_shared_few.c: one run of a block with up to four members; false: a fault in its content. */
+bool eens_shared_few(eens_shared *block, uint32_t levels, uint32_t first, uint32_t count);
+/* What a code of this many levels is when all fields that it has are 0 (S8). */
+int32_t eens_lowest_code(bool planes, uint32_t levels);
 
 /* eens_unpack.c: count fields of width bits from field first on, a multiple of 8, sign-extended. */
 void eens_unpack(const uint8_t *stream, uint32_t first, uint32_t count, uint32_t width,
@@ -152,8 +233,10 @@ bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits);
 eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
                         uint32_t first, uint32_t count, uint8_t type, void *output);
 
-/* eens_half.c: finite values rounded to nearest, ties to even, beyond the largest to infinity. */
+/* eens_floats.c: finite values into other types, rounded to nearest, ties to even, beyond the
+ * largest to infinity. */
 void eens_to_float16(const float *values, uint32_t count, uint16_t *halves);
 void eens_to_bfloat16(const float *values, uint32_t count, uint16_t *halves);
+void eens_to_double(const float *values, uint32_t count, uint64_t *bits);
 
 #endif

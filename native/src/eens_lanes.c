@@ -50,9 +50,12 @@ static void to_machine_order(uint8_t *elements, uint32_t count, uint32_t size) {
         }
         uint16_t two = (uint16_t)value;
         uint32_t four = (uint32_t)value;
-        const void *whole = size == 2 ? (const void *)&two : size == 4 ? (const void *)&four : &value;
-        if (size != 1) {
-            memcpy(elements, whole, size);
+        if (size == 2) {
+            memcpy(elements, &two, 2);
+        } else if (size == 4) {
+            memcpy(elements, &four, 4);
+        } else if (size == 8) {
+            memcpy(elements, &value, 8);
         }
     }
 #endif

@@ -1,7 +1,7 @@
 /* Names (S4.1): read in pieces, so a name of 1024 bytes costs no buffer of that size. */
 #include "eens_internal.h"
 
-#define PIECE 32u
+#define PIECE 16u
 
 /* Where a UTF-8 reader stands: bytes that must still follow, and what the next may be. */
 typedef struct utf8_state {
@@ -10,8 +10,8 @@ typedef struct utf8_state {
     uint8_t high;
 } utf8_state;
 
-/* Well-formed UTF-8 without control characters (Unicode, table 3-7: nothing overlong, no surrogates,
- * nothing above U+10FFFF). */
+/* Well-formed UTF-8 without control characters (Unicode, table 3-7: nothing overlong, no
+ * surrogates, nothing above U+10FFFF). */
 static bool next_byte(utf8_state *state, uint8_t byte) {
     if (state->wanted != 0) {
         bool fits = byte >= state->low && byte <= state->high;

@@ -1,13 +1,6 @@
 /* Tensor records (S4): their fields, and every rule that needs no other record (S12, 7.2). */
 #include "eens_internal.h"
 
-/* Offsets in a record of the fields that eens_tensor does not keep. */
-#define AT_PREDICTOR 51
-#define AT_RESERVED_BYTE 55
-#define AT_FIRST_TABLE 80
-#define AT_TABLE_COUNT 82
-#define AT_RESERVED_WORD 84
-
 #define LARGEST 0x7FFFFFFFu /* 2^31 - 1: dims and products of them (S4.3) */
 
 uint32_t eens_dtype_bytes(uint8_t dtype) {
@@ -34,8 +27,16 @@ static bool is_float(uint8_t dtype) {
            dtype == EENS_BFLOAT16;
 }
 
-void eens_record_load(const uint8_t *bytes, uint32_t index, eens_tensor *tensor) {
-    uint32_t zero_point = eens_load16(bytes + 78);
+eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor,
+                             eens_record_rest *rest) {
+    uint8_t buffer[EENS_RECORD_BYTES];
+    uint64_t offset = EENS_HEADER_BYTES + (uint64_t)EENS_RECORD_BYTES * index;
+    const uint8_t *bytes = eens_view(file, offset, EENS_RECORD_BYTES, buffer);
+    if (bytes == NULL) {
+        return EENS_ERR_READ;
+    }
+    tensor->index = index;
+    tensor->elements = 0; /* eens_record_check fills it in */
     tensor->data_offset = eens_load64(bytes);
     tensor->name_offset = eens_load32(bytes + 8);
     tensor->name_size = (uint16_t)eens_load16(bytes + 12);
@@ -47,6 +48,7 @@ void eens_record_load(const uint8_t *bytes, uint32_t index, eens_tensor *tensor)
     tensor->method = bytes[48];
     tensor->coder = bytes[49];
     tensor->bits = bytes[50];
+    rest->predictor = bytes[51];
     tensor->digits = bytes[52];
     tensor->channel_axis = bytes[53];
     tensor->parent_levels = bytes[54];
@@ -56,10 +58,12 @@ void eens_record_load(const uint8_t *bytes, uint32_t index, eens_tensor *tensor)
     tensor->block_count = eens_load32(bytes + 68);
     tensor->block_positions = eens_load32(bytes + 72);
     tensor->copies = (uint16_t)eens_load16(bytes + 76);
-    tensor->zero_point = (int16_t)((int32_t)(zero_point ^ 0x8000u) - 0x8000);
+    tensor->zero_point = (int16_t)((int32_t)(eens_load16(bytes + 78) ^ 0x8000u) - 0x8000);
+    rest->first_table = (uint16_t)eens_load16(bytes + 80);
+    rest->table_count = (uint16_t)eens_load16(bytes + 82);
+    rest->reserved_is_zero = bytes[55] == 0 && eens_load32(bytes + 84) == 0;
     tensor->key = eens_load64(bytes + 88);
-    tensor->index = index;
-    tensor->elements = 0; /* eens_record_check fills it in */
+    return EENS_OK;
 }
 
 /* dtype, ndim, dims and E. */
@@ -99,9 +103,8 @@ static bool bits_fit(const eens_tensor *tensor) {
 }
 
 /* method, coder, bits, predictor, digits (S4.3), in this order. */
-static eens_status check_method(const uint8_t *bytes, eens_status unknown,
+static eens_status check_method(uint8_t predictor, eens_status unknown,
                                 const eens_tensor *tensor) {
-    uint8_t predictor = bytes[AT_PREDICTOR];
     if (tensor->method > EENS_DRAWN || tensor->coder > EENS_ENTROPY) {
         return unknown;
     }
@@ -163,26 +166,21 @@ static bool blocks_fit(const eens_tensor *tensor, uint8_t profile) {
     return tensor->block_count == (tensor->elements + most - 1) / most;
 }
 
-eens_status eens_record_check(const uint8_t *bytes, const eens_file *file, uint32_t table_count,
-                              eens_tensor *tensor) {
+eens_status eens_record_check(const eens_file *file, uint32_t table_count,
+                              const eens_record_rest *rest, eens_tensor *tensor) {
     eens_status unknown = file->minor > EENS_MINOR ? EENS_ERR_UNSUPPORTED : EENS_ERR_RECORD;
-    uint32_t first_table = eens_load16(bytes + AT_FIRST_TABLE);
-    uint32_t tables = eens_load16(bytes + AT_TABLE_COUNT);
     eens_status status = check_shape(unknown, tensor);
+    if (status == EENS_OK) {
+        status = check_method(rest->predictor, unknown, tensor);
+    }
     if (status != EENS_OK) {
         return status;
-    }
-    status = check_method(bytes, unknown, tensor);
-    if (status != EENS_OK) {
-        return status;
-    }
-    if (bytes[AT_RESERVED_BYTE] != 0 || eens_load32(bytes + AT_RESERVED_WORD) != 0 ||
-        !grid_fits(tensor) || !copies_fit(tensor, file->member_count) ||
-        !blocks_fit(tensor, file->profile)) {
-        return EENS_ERR_RECORD;
     }
     if (tensor->coder == EENS_FIXED) {
         table_count = 0; /* so first_table and their number have to be 0 */
     }
-    return first_table + tables <= table_count ? EENS_OK : EENS_ERR_RECORD;
+    bool fits = rest->reserved_is_zero && grid_fits(tensor) &&
+                copies_fit(tensor, file->member_count) && blocks_fit(tensor, file->profile) &&
+                (uint32_t)rest->first_table + rest->table_count <= table_count;
+    return fits ? EENS_OK : EENS_ERR_RECORD;
 }

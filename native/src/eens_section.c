@@ -32,8 +32,8 @@ eens_status eens_section_load(const eens_file *file, uint64_t offset, uint32_t i
     return EENS_OK;
 }
 
-/* Types whose meaning version 1.0 defines. The reserved ones are not among them: a file that insists
- * on a signature, say, is refused, because nothing here can check it. */
+/* Types whose meaning version 1.0 defines. The reserved ones are not among them: a file that
+ * insists on a signature, say, is refused, because nothing here can check it. */
 static bool is_known(const char *type) {
     static const char known[] = "METASKLFSKLCDGST";
     for (size_t i = 0; i + 4 < sizeof known; i += 4) {

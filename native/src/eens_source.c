@@ -4,7 +4,7 @@
 
 const uint8_t *eens_view(const eens_file *file, uint64_t offset, size_t size, void *buffer) {
     if (file->data != NULL) {
-        return file->data + (size_t)offset; /* offset + size <= file->size, which is a size_t here */
+        return file->data + (size_t)offset; /* at most file->size, which was a size_t */
     }
     if (size != 0 && file->read(file->context, offset, buffer, size) != 0) {
         return NULL;

@@ -4,7 +4,7 @@
 /* The record was checked when the file was opened. Storage may change or misread since, so every
  * number that will be used is checked again, against the parts of the file that it points into. */
 static bool parts_exist(const eens_file *file, const eens_tensor *tensor) {
-    uint64_t names = file->scales_offset - file->names_offset;
+    uint64_t names = eens_names_size(file);
     uint64_t scales = (file->index_offset - file->scales_offset) / 4; /* tables count in: a bound */
     return (uint64_t)tensor->name_offset + tensor->name_size <= names &&
            tensor->name_size <= EENS_MAX_NAME &&
@@ -15,37 +15,32 @@ static bool parts_exist(const eens_file *file, const eens_tensor *tensor) {
 }
 
 eens_status eens_tensor_at(const eens_file *file, uint32_t index, eens_tensor *tensor) {
-    uint8_t buffer[EENS_RECORD_BYTES];
+    eens_record_rest rest;
     if (file == NULL || tensor == NULL) {
         return EENS_ERR_ARGUMENT;
     }
     if (index >= file->tensor_count) {
         return EENS_ERR_NOT_FOUND;
     }
-    const uint8_t *record =
-        eens_view(file, eens_record_offset(index), EENS_RECORD_BYTES, buffer);
-    if (record == NULL) {
-        return EENS_ERR_READ;
+    eens_status status = eens_record_load(file, index, tensor, &rest);
+    if (status == EENS_OK) {
+        status = eens_record_check(file, UINT32_MAX, &rest, tensor);
     }
-    eens_record_load(record, index, tensor);
-    eens_status status = eens_record_check(record, file, UINT32_MAX, tensor);
-    if (status == EENS_OK && !parts_exist(file, tensor)) {
-        status = EENS_ERR_RECORD;
-    }
-    return status;
+    return status == EENS_OK && !parts_exist(file, tensor) ? EENS_ERR_RECORD : status;
 }
 
 /* The sign of (name of record number index - name). */
 static eens_status compare_at(const eens_file *file, uint32_t index, const char *name,
                               size_t name_size, int *order) {
     uint8_t buffer[6];
-    const uint8_t *field = eens_view(file, eens_record_offset(index) + 8, 6, buffer);
+    uint64_t record = EENS_HEADER_BYTES + (uint64_t)EENS_RECORD_BYTES * index;
+    const uint8_t *field = eens_view(file, record + 8, 6, buffer);
     if (field == NULL) {
         return EENS_ERR_READ;
     }
     uint32_t offset = eens_load32(field);
     uint32_t size = eens_load16(field + 4);
-    if ((uint64_t)offset + size > file->scales_offset - file->names_offset) {
+    if ((uint64_t)offset + size > eens_names_size(file)) {
         return EENS_ERR_RECORD;
     }
     return eens_name_compare(file, offset, size, (const uint8_t *)name, name_size, order);

@@ -25,8 +25,8 @@ static inline uint64_t low_bits(uint32_t part, uint32_t bits) {
 }
 
 /* Eight fields in the low bits of a word, sign-extended to a byte each: the fields are halved three
- * times, each time their upper half moves to the middle. width is a constant wherever this is called,
- * and so are the masks. */
+ * times, each time their upper half moves to the middle. width is a constant wherever this is
+ * called, and so are the masks. */
 static inline uint64_t spread8(uint64_t word, uint32_t width) {
     uint64_t low = low_bits(64, 4 * width);
     word = (word & low) | (word << (32 - 4 * width) & low << 32);

@@ -2,8 +2,12 @@
  * with -ffp-contract=off, the same bits come out on every machine. */
 #include "eens_internal.h"
 
-/* Codes worked on at a time: enough for a full vector loop, little enough for a small stack. */
+/* Codes worked on at a time: enough for a full vector loop, or little enough for a small stack. */
+#if defined(EENS_SMALL)
+#define CHUNK 8u
+#else
 #define CHUNK 16u
+#endif
 
 /* The scales of one chunk's positions, spread out so that one loop serves every shape. */
 typedef struct scale_window {
@@ -121,23 +125,27 @@ static inline void multiply(float *restrict values, const int8_t *restrict codes
 }
 
 /* values in the output's type, from element number at on. */
-static void put_values(void *output, uint8_t type, uint32_t at, const float *values,
+static void put_values(uint8_t *output, uint8_t type, uint32_t at, const float *values,
                        uint32_t count) {
+    union {
+        uint16_t halves[CHUNK];
+        uint64_t doubles[CHUNK / 2];
+    } converted;
     if (type == EENS_FLOAT32) {
-        memcpy((float *)output + at, values, count * sizeof *values);
+        memcpy(output + 4 * (size_t)at, values, 4 * count);
     } else if (type == EENS_DOUBLE) {
-        double *out = (double *)output + at;
-        for (uint32_t i = 0; i < count; i++) {
-            out[i] = (double)values[i];
+        for (uint32_t done = 0; done < count; done += CHUNK / 2) {
+            uint32_t part = count - done < CHUNK / 2 ? count - done : CHUNK / 2;
+            eens_to_double(values + done, part, converted.doubles);
+            memcpy(output + 8 * (size_t)(at + done), converted.doubles, 8 * part);
         }
     } else {
-        uint16_t halves[CHUNK];
         if (type == EENS_FLOAT16) {
-            eens_to_float16(values, CHUNK, halves);
+            eens_to_float16(values, count, converted.halves);
         } else {
-            eens_to_bfloat16(values, CHUNK, halves);
+            eens_to_bfloat16(values, count, converted.halves);
         }
-        memcpy((uint16_t *)output + at, halves, count * sizeof *halves);
+        memcpy(output + 2 * (size_t)at, converted.halves, 2 * count);
     }
 }
 

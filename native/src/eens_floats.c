@@ -1,4 +1,4 @@
-/* float32 to the 16-bit floats, in integers: the same on every machine, with or without an FPU. The
+/* float32 to the other floats, in integers: the same on every machine, with or without an FPU. The
  * loops have no branches, so that compilers make vector code of them. */
 #include "eens_internal.h"
 
@@ -48,5 +48,14 @@ void eens_to_bfloat16(const float *restrict values, uint32_t count, uint16_t *re
     for (uint32_t i = 0; i < count; i++) {
         uint32_t bits = bits_of(values[i]); /* a product of scale and code is never NaN (S4.4) */
         halves[i] = (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+    }
+}
+
+void eens_to_double(const float *restrict values, uint32_t count, uint64_t *restrict bits) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t word = bits_of(values[i]);
+        uint64_t magnitude = word & 0x7FFFFFFFu; /* 0 or normal: a code times a normal scale */
+        uint64_t rebased = (magnitude << 29) + ((uint64_t)(1023 - 127) << 52);
+        bits[i] = (word >> 31 << 63) | (magnitude != 0 ? rebased : 0);
     }
 }

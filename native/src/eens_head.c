@@ -1,0 +1,106 @@
+/* The head (S12, 1 to 6): magic, header, checksum, tables. */
+#include "eens_internal.h"
+
+/* S12, 1 to 3. header holds the first 64 bytes, or all there are. */
+static eens_status check_start(const uint8_t *header, uint64_t size) {
+    static const uint8_t magic[8] = {0x8A, 0x45, 0x45, 0x4E, 0x53, 0x0D, 0x0A, 0x1A};
+    if (memcmp(header, magic, size < sizeof magic ? (size_t)size : sizeof magic) != 0) {
+        return EENS_ERR_MAGIC;
+    }
+    if (size < EENS_HEADER_BYTES) {
+        return EENS_ERR_TRUNCATED;
+    }
+    if (eens_load32(header + 12) != 0x0A0B0C0Du) {
+        return EENS_ERR_BYTE_ORDER;
+    }
+    if (eens_load16(header + 8) != 1) {
+        return EENS_ERR_VERSION;
+    }
+    uint64_t stated = eens_load64(header + 24);
+    if (stated != size) {
+        return stated > size ? EENS_ERR_TRUNCATED : EENS_ERR_TRAILING;
+    }
+    return EENS_OK;
+}
+
+/* S12, 4. The sums cannot wrap: the largest head is below 2^28. */
+static eens_status load_header(const uint8_t *header, eens_file *file, eens_head *head) {
+    const uint32_t most = 1u << 24;
+    file->minor = (uint16_t)eens_load16(header + 10);
+    file->section_count = eens_load32(header + 20);
+    file->member_count = (uint16_t)eens_load16(header + 32);
+    file->profile = header[34];
+    file->tensor_count = eens_load32(header + 36);
+    file->block_count = eens_load32(header + 56);
+    uint32_t names_size = eens_load32(header + 40);
+    uint32_t tables_size = eens_load32(header + 52);
+    head->scale_count = eens_load32(header + 44);
+    head->table_count = eens_load32(header + 48);
+    if (file->section_count > 64 || file->member_count < 1 ||
+        file->member_count > EENS_MAX_MEMBERS || file->profile > 1 || header[35] != 0 ||
+        file->tensor_count > 65535 || names_size > most || head->scale_count > most ||
+        head->table_count > 1024 || tables_size > most || file->block_count > most ||
+        eens_load32(header + 60) != 0) {
+        return EENS_ERR_HEADER;
+    }
+    file->names_offset = EENS_HEADER_BYTES + EENS_RECORD_BYTES * file->tensor_count;
+    file->scales_offset = file->names_offset + names_size;
+    file->index_offset = file->scales_offset + 4 * head->scale_count + tables_size;
+    head->data_end = (uint64_t)file->index_offset + (uint64_t)EENS_ENTRY_BYTES * file->block_count;
+    return head->data_end <= file->size ? EENS_OK : EENS_ERR_HEADER;
+}
+
+/* S12, 5. data_end is still the end of the head. */
+static eens_status check_head_crc(const eens_file *file, uint8_t *header, const eens_head *head) {
+    uint32_t stated = eens_load32(header + 16);
+    memset(header + 16, 0, 4);
+    uint32_t crc = eens_crc_update(false, 0, header, EENS_HEADER_BYTES);
+    eens_status status =
+        eens_crc_part(file, EENS_HEADER_BYTES, head->data_end - EENS_HEADER_BYTES, &crc);
+    if (status != EENS_OK) {
+        return status;
+    }
+    return crc == stated ? EENS_OK : EENS_ERR_HEAD_CHECKSUM;
+}
+
+/* S12, 6. */
+static eens_status check_tables(const eens_file *file, const eens_head *head,
+                                uint32_t tables_size) {
+    uint8_t buffer[8];
+    uint64_t offset = file->index_offset - tables_size;
+    uint64_t sum = 8u * head->table_count;
+    if (sum > tables_size) {
+        return EENS_ERR_TABLE;
+    }
+    for (uint32_t i = 0; i < head->table_count; i++) {
+        const uint8_t *entry = eens_view(file, offset + 8 * i, 8, buffer);
+        if (entry == NULL) {
+            return EENS_ERR_READ;
+        }
+        if (entry[0] == 0 || entry[1] != 0 || entry[2] != 0 || entry[3] != 0) {
+            return EENS_ERR_TABLE;
+        }
+        sum += eens_load32(entry + 4);
+    }
+    return sum == tables_size ? EENS_OK : EENS_ERR_TABLE;
+}
+
+eens_status eens_head_check(eens_file *file, eens_head *head) {
+    uint8_t header[EENS_HEADER_BYTES];
+    size_t part = file->size < sizeof header ? (size_t)file->size : sizeof header;
+    const uint8_t *bytes = eens_view(file, 0, part, header);
+    if (bytes == NULL) {
+        return EENS_ERR_READ;
+    }
+    if (bytes != header && part != 0) {
+        memcpy(header, bytes, part);
+    }
+    eens_status status = check_start(header, file->size);
+    if (status == EENS_OK) {
+        status = load_header(header, file, head);
+    }
+    if (status == EENS_OK) {
+        status = check_head_crc(file, header, head);
+    }
+    return status == EENS_OK ? check_tables(file, head, eens_load32(header + 52)) : status;
+}
