@@ -206,6 +206,7 @@ def test_the_readme_states_the_figures_of_the_members(held_out, member_probabili
 # The script that made them
 
 
+@pytest.mark.torch
 def test_the_split_and_the_outliers_are_those_of_the_bundled_files(
     train_members, held_out, validation
 ):
@@ -219,6 +220,7 @@ def test_the_split_and_the_outliers_are_those_of_the_bundled_files(
     assert np.array_equal(train_members.outliers(held_out["x"]), held_out["x_ood"])
 
 
+@pytest.mark.torch
 def test_an_untrained_member_depends_on_its_seed_alone(train_members):
     first, again, other = (train_members.build_model(seed).state_dict() for seed in (5, 5, 6))
     assert list(first) == list(tensors(MEMBERS[0]))
@@ -227,6 +229,7 @@ def test_an_untrained_member_depends_on_its_seed_alone(train_members):
         assert not first[name].equal(other[name])
 
 
+@pytest.mark.torch
 def test_a_shift_moves_a_whole_image_by_one_pixel_at_most(train_members, held_out):
     import torch
 
@@ -240,6 +243,7 @@ def test_a_shift_moves_a_whole_image_by_one_pixel_at_most(train_members, held_ou
     assert np.all(matches.any(axis=1))  # each of the nine shifts occurs
 
 
+@pytest.mark.torch
 def test_an_export_that_computes_something_else_is_refused(train_members, held_out, tmp_path):
     model, other = train_members.build_model(5), train_members.build_model(6)
     path = tmp_path / "member.onnx"
