@@ -1,7 +1,7 @@
 """Decode and encode speed of one VGG11-size layer, as ratios to peers in the same run.
 
-Every way to get 4 members' float32 weights (9.4 M values) is timed in turn, round after round, on one
-thread; the figure is the median over rounds of the time relative to a memcpy of the output in
+Every way to get 4 members' float32 weights (9.4 M values) is timed in turn, round after round, on
+one thread; the figure is the median over rounds of the time relative to a memcpy of the output in
 the same round.
 """
 
@@ -37,7 +37,7 @@ def gaussian(members: int) -> Ensemble:
 
 
 def measure_decode() -> list[dict[str, Any]]:
-    """Rows: way, bits per member weight, time relative to memcpy, million member weights a second."""
+    """Rows: way, bits per member weight, time / memcpy, million member weights a second."""
     output = np.empty((MEMBERS, *SHAPE), np.float32)
     coded = {
         f"plain {bits} bits": quantize_ensemble(gaussian(MEMBERS), bits=bits)

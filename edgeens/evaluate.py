@@ -1,7 +1,7 @@
 """Judging a file, and the members it was made from, on labelled data.
 
-Last stage of the pipeline: members' outputs in, one row of metrics a model out. Nothing is fitted or
-chosen here, so the data may be the test set.
+Last stage of the pipeline: from members' outputs to one row of metrics a model. Nothing is fitted
+or chosen here, so the data may be the test set.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-# Timings say nothing on a busy machine. A gate must answer the same twice; a developer wants new cases.
+# Timings say nothing on a busy machine. A gate answers the same twice; a developer wants new cases.
 settings.register_profile("developer", deadline=None)
 settings.register_profile("gate", deadline=None, derandomize=True)
 settings.load_profile("gate" if os.environ.get("CI") else "developer")
