@@ -48,7 +48,7 @@ format: $(VENV)/dev ## let ruff rewrite the Python files
 	$(BIN)/ruff format .
 
 vectors: $(VENV)/dev ## write the golden vectors anew; review the difference before committing it
-	$(BIN)/python tests/make_vectors.py
+	$(BIN)/python -m tests.make_vectors
 
 bench: $(VENV)/dev ## measure decode and encode speed beside peers; saves benchmarks/results
 	$(BIN)/python -m benchmarks
