@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-/* A shared library, built with EENS_BUILD_SHARED and -fvisibility=hidden, shows what stands here. */
+/* A shared library, built with EENS_BUILD_SHARED and -fvisibility=hidden, shows these functions. */
 #if defined(EENS_BUILD_SHARED) && defined(__GNUC__)
 #pragma GCC visibility push(default)
 #endif
@@ -207,9 +207,9 @@ eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor
 eens_status eens_output_size(const eens_file *file, const eens_tensor *tensor,
                              const eens_request *request, size_t *size);
 
-/* Decodes a range of blocks (S7, S8, S9). Output: the copies one after the other, each the positions
- * of the range; it has to be aligned for its element type. Output NULL: nothing is written,
- * everything is checked. After a refusal the output is unspecified. The workspace needs no
+/* Decodes a range of blocks (S7, S8, S9). Output: the copies one after the other, each the
+ * positions of the range; it has to be aligned for its element type. Output NULL: nothing is
+ * written, everything is checked. After a refusal the output is unspecified. The workspace needs no
  * alignment and may be NULL where none is needed. where may be NULL. */
 eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
                         const eens_request *request, void *workspace, size_t workspace_size,
