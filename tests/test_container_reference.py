@@ -61,7 +61,10 @@ def test_fields_stand_where_the_specification_has_them(number, layout_, names):
     assert [re.sub(r"_\d+$", "", name) for name in names] == [name for *_, name in table]
     assert sum(width for _, width, _ in table) == layout_.size
     # A field's offset is what is packed before it.
-    codes = re.findall(r"8s|8I|[A-Za-z]", layout_.format)
+    codes = []
+    for count, letter in re.findall(r"(\d*)([A-Za-z])", layout_.format):
+        one_field = count + letter in ("8s", "8I")  # the magic, the dims
+        codes += [count + letter] if one_field else [letter] * int(count or 1)
     offsets = [struct.calcsize("<" + "".join(codes[:i])) for i in range(len(codes))]
     assert offsets == [offset for offset, *_ in table]
     assert [struct.calcsize("<" + code) for code in codes] == [width for _, width, _ in table]
