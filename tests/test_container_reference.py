@@ -223,10 +223,10 @@ def test_verifying_checks_all_sections_before_any_payload_and_any_tensor():
     draft = base()
     draft.sections[0].payload = b"["
     draft.tensors[PLAIN].crcs[0] = 1
-    with pytest.raises(FormatError, match="^a section is malformed: META is not JSON"):
+    with pytest.raises(FormatError, match=r"^a section is malformed: META is not JSON"):
         read_container(draft.build()).verify()
     draft.sections[1].crc = 1
-    with pytest.raises(FormatError, match="^checksum mismatch in a section: DGST"):
+    with pytest.raises(FormatError, match=r"^checksum mismatch in a section: DGST"):
         read_container(draft.build()).verify()
 
 
@@ -237,7 +237,7 @@ def test_lanes_are_checked_in_order_and_only_those_asked_for():
     draft.tensors[PLAIN].blocks[0] = bytes(block)
     container = read_container(draft.build())
     assert container.decode_codes(PLAIN, 1).shape == (2, 7)
-    with pytest.raises(FormatError, match="^checksum mismatch in a block: 'weight', block 0, lane"):
+    with pytest.raises(FormatError, match=r"^checksum mismatch in a block: 'weight', block 0, lane"):
         container.decode_codes(PLAIN, 2)
     assert container.decode_codes(PLAIN, 2, range(1, 2)).shape == (4,)
 
@@ -303,7 +303,7 @@ def nearest(number, precision, least):
 
 def test_what_stands_behind_a_reserved_tensor_is_decoded():
     container = read_container(VECTORS / "refused" / "drawn_entropy.eens")
-    with pytest.raises(FormatError, match="^this decoder was built without the method or coder"):
+    with pytest.raises(FormatError, match=r"^this decoder was built without the method or coder"):
         container.decode_codes(DRAWN)
     good = read_container(base().build())
     for index in (BALANCED, FLAGS, PLAIN):
@@ -331,7 +331,7 @@ def test_a_section_is_found_by_its_type():
     container = read_container(serialise(CodedEnsemble(1, (), (Section("ABCD", b"x"),))))
     assert [each.type for each in container.sections] == ["ABCD", "DGST"]
     assert container.section("ABCD") == b"x"
-    with pytest.raises(FormatError, match="^there is no such tensor or section: META"):
+    with pytest.raises(FormatError, match=r"^there is no such tensor or section: META"):
         container.section("META")
 
 
