@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeens.container.drawn import draw_words
 from edgeens.container.layout import Status
 from edgeens.container.reference import read_container
 from edgeens.container.reference_blocks import word
 from edgeens.decoder import Container
 from edgeens.errors import FormatError
 from tests.make_vectors import vectors
+from tests.vector_blocks import put, shared_block
+from tests.vector_faults import damaged
+from tests.vector_records import BALANCED
 
 ROOT = Path(__file__).parents[1]
 VECTORS = ROOT / "tests" / "vectors"
@@ -38,6 +42,10 @@ def test_the_vectors_are_those_that_make_vectors_writes():
         if path.is_file()
     }
     assert found == vectors()
+
+
+def test_the_vectors_stay_small():
+    assert sum(path.stat().st_size for path in VECTORS.rglob("*") if path.is_file()) < 300_000
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
@@ -135,7 +143,15 @@ def test_the_walk_of_the_spec_is_the_walked_vector():
         assert int(offset, 16) == len(walked), "the walk leaves a gap"
         walked += bytes.fromhex(octets)
     assert walked == (VECTORS / "good" / "walk.eens").read_bytes()
-    assert read_container(walked).decode_codes(1).shape == (2, 2, 4)
+    assert len(walked) < 500
+    codes = read_container(walked).decode_codes(1)
+    assert codes.shape == (2, 2, 4)
+    digits = r"(-?\d+) \| (-?\d), (-?\d), (-?\d)"
+    rows = re.findall(rf"^\| (\d) \| {digits} \| {digits} \|$", SPEC, re.MULTILINE)
+    stated = np.array(rows, int)
+    assert np.array_equal(stated[:, [1, 5]].T, codes.reshape(2, 8))
+    for code, a, b, c in [*stated[:, 1:5], *stated[:, 5:9]]:
+        assert code == 85 * a + 17 * b + c
 
 
 def test_the_words_of_the_spec_are_drawn():
@@ -145,3 +161,13 @@ def test_the_words_of_the_spec_are_drawn():
     for key, tensor, position, member, stated in rows:
         found = word(int(key, 16), int(tensor), int(position), int(member))
         assert found == int(stated, 16)
+        fast = draw_words(int(key, 16), int(tensor), np.array([int(position)]), int(member))
+        assert fast.tolist() == [found]
+
+
+@pytest.mark.parametrize("reader", [read_container, Container.from_bytes])
+def test_the_block_that_the_faults_start_from_is_good(reader):
+    """Else a refused block could be refused for another reason than the one it is named after."""
+    container = reader(damaged(put(BALANCED, shared_block()), [BALANCED]))
+    with pytest.raises(FormatError, match=Status.DIGEST.sentence):
+        container.verify()

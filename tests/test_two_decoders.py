@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeens._native import ffi, lib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -122,3 +123,40 @@ def test_every_truncation_of_a_small_file_is_refused_by_both(small_file):
         fast = verdict(Container.from_bytes, small_file[:size])
         assert fast == verdict(read_container, small_file[:size])
         assert fast in ("TRUNCATED", "MAGIC")
+
+
+def decode_blocks(data, number, first, count, member, dtype, form):
+    """A range of blocks through the C interface: status and output."""
+    file, tensor = ffi.new("eens_file *"), ffi.new("eens_tensor *")
+    memory = ffi.from_buffer(data)
+    assert lib.eens_open(memory, len(data), 0, file, ffi.NULL) == lib.EENS_OK
+    assert lib.eens_tensor_at(file, number, tensor) == lib.EENS_OK
+    request = ffi.new("eens_request *")
+    request.first_block, request.block_count = first, count
+    request.member = -1 if member is None else member
+    request.format = form
+    size = ffi.new("size_t *")
+    status = lib.eens_output_size(file, tensor, request, size)
+    assert status == lib.EENS_OK
+    output = np.empty(size[0] // np.dtype(dtype).itemsize, dtype)
+    buffer = ffi.from_buffer(output, require_writable=True)
+    status = lib.eens_decode(file, tensor, request, ffi.NULL, 0, buffer, output.nbytes, ffi.NULL)
+    return status, output
+
+
+@EASY
+@given(coded_ensembles(max_tensors=2), st.data())
+def test_both_decode_a_range_of_blocks_to_the_same(coded, data):
+    written = serialise(coded)
+    reference = read_container(written)
+    for index, record in enumerate(reference.records):
+        first = data.draw(st.integers(0, record.block_count))
+        last = data.draw(st.integers(first, record.block_count))
+        member = data.draw(st.one_of(st.none(), st.integers(0, coded.members - 1)))
+        expected = reference.decode_codes(index, member, range(first, last))
+        form = lib.EENS_AS_INT8 if record.bits else lib.EENS_AS_VALUES
+        status, decoded = decode_blocks(
+            written, index, first, last - first, member, expected.dtype, form
+        )
+        assert status == lib.EENS_OK
+        assert decoded.tobytes() == expected.tobytes()

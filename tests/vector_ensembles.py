@@ -114,6 +114,14 @@ def good() -> dict[str, CodedEnsemble]:
                 )
             ),
         ),
+        "ties": CodedEnsemble(
+            1,
+            tuple(
+                plain(f"{dtype}.{step}", 3, (1, 24), dtype, scales=(1 + step * 2.0**-place,))
+                for dtype, place in (("bfloat16", 8), ("float16", 11))
+                for step in (1, 3)
+            ),
+        ),
         "channels": CodedEnsemble(
             2,
             (
