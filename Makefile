@@ -5,7 +5,7 @@ CC ?= cc
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build/native
-NATIVE := $(wildcard native/src/*.c native/src/*.h native/include/*.h)
+NATIVE := $(wildcard native/src/*.c native/src/*.h native/host/* native/include/*.h)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -ffp-contract=off
 SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -50,8 +50,8 @@ format: $(VENV)/dev ## let ruff rewrite the Python files
 vectors: $(VENV)/dev ## write the golden vectors anew; review the difference before committing it
 	$(BIN)/python -m tests.make_vectors
 
-bench: $(VENV)/dev ## measure decode and encode speed beside peers; saves benchmarks/results
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/bench $(if $(DATA),$(VENV)/torch) ## measure speed; with DATA=DIR (MNIST, Fashion-MNIST as idx files) sizes too
+	$(BIN)/python -m benchmarks $(if $(DATA),all --data '$(DATA)',speed)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -62,6 +62,14 @@ $(VENV)/demo: pyproject.toml .ci/constraints.txt edgeens/_native_build.py $(NATI
 
 $(VENV)/dev: $(VENV)/demo
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/bench: $(VENV)/demo
+	$(INSTALL) --editable '.[bench]'
+	@touch $@
+
+$(VENV)/torch: $(VENV)/demo
+	$(INSTALL) --editable '.[torch]'
 	@touch $@
 
 clean: ## remove what was built, the virtual environment too

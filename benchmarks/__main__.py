@@ -4,20 +4,59 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import Any
 
+from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, make_ensemble
 from benchmarks.machine import describe
+from benchmarks.sizes import measure_nll, measure_sizes
 from benchmarks.speed import measure_decode, measure_encode
+from edgeens.errors import EdgeensError
+from edgeens.progress import Progress
 from edgeens.tables import number, render
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def main() -> None:
-    """Run every benchmark; takes about a minute."""
-    argparse.ArgumentParser(prog="make bench", description=__doc__).parse_args()
+def main() -> int:
+    """Run the benchmarks that were asked for.
+
+    Speed takes a minute, sizes about ten, and training before the first sizes another ten.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("what", nargs="?", default="all", choices=("speed", "sizes", "all"))
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="folder with mnist/ and fashion_mnist/, which hold the official idx files; needed "
+        "until the ensembles are in the cache",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        default=DEFAULT_CACHE,
+        help="where trained ensembles and NNCodec are kept (default: ~/.cache/edgeens/bench)",
+    )
+    options = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
     machine = describe()
     print(machine)
+    try:
+        if options.what in ("sizes", "all"):
+            sizes(machine, options.data, options.cache)
+    except EdgeensError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if options.what in ("speed", "all"):
+        speed(machine)
+    return 0
+
+
+def speed(machine: str) -> None:
+    """Print and save the speed of decoding and encoding."""
     decode = measure_decode()
     print(
         render(
@@ -40,10 +79,60 @@ def main() -> None:
             [[row["stage"], number(row["seconds"], 2), f"{row['mmw_s']:.0f}"] for row in encode],
         )
     )
-    RESULTS.mkdir(exist_ok=True)
-    results = {"machine": machine, "decode": decode, "encode": encode}
-    (RESULTS / "speed.json").write_text(json.dumps(results, indent=1) + "\n")
+    _save("speed.json", {"machine": machine, "decode": decode, "encode": encode})
+
+
+def sizes(machine: str, data: Path | None, cache: Path) -> None:
+    """Make the ensembles that the cache lacks; print, save and draw their sizes and NLL."""
+    from benchmarks.pictures import draw_nll, draw_sizes
+
+    folders = []
+    for recipe in RECIPES:
+        with Progress(f"making {recipe.title}") as progress:
+            made = make_ensemble(recipe, data=data, cache=cache, progress=progress.update)
+        folders.append(made)
+    measured, judged = [], []
+    with Progress("measuring sizes and NLL") as progress:
+        for done, (recipe, folder) in enumerate(zip(RECIPES, folders, strict=True)):
+            progress.update(recipe.title, done, len(RECIPES))
+            measured.append(measure_sizes(recipe, folder, cache))
+            if recipe.dataset is not None:
+                judged.append(measure_nll(recipe, folder))
+    print(_size_table(measured))
+    print(_nll_table(judged))
+    _save("sizes.json", {"machine": machine, "ensembles": measured, "nll": judged})
+    draw_sizes(measured, RESULTS / "sizes.png")
+    draw_nll(judged, RESULTS / "sizes_nll.png")
+
+
+def _size_table(ensembles: list[dict[str, Any]]) -> str:
+    """Bits per member weight: a line a coder, a column an ensemble; remarks below."""
+    names = [ensemble["name"] for ensemble in ensembles]
+    lines = [["weight cosine", *[number(ensemble["cosine"]) for ensemble in ensembles]]]
+    remarks = set()
+    for rows in zip(*(ensemble["rows"] for ensemble in ensembles), strict=True):
+        label = rows[0]["label"]
+        lines.append([label, *[number(row["bits_per_weight"], 2) for row in rows]])
+        remarks |= {f"{label}: {row['remark']}" for row in rows if row["remark"]}
+    return "\n".join([render(["bits/mw at equal 8-bit codes", *names], lines), *sorted(remarks)])
+
+
+def _nll_table(ensembles: list[dict[str, Any]]) -> str:
+    """NLL (and bits per member weight): a line a width of codes, a column an ensemble."""
+    lines = [
+        ["4 float32 members", *[number(each["float32"], 4) for each in ensembles]],
+        ["one float32 member", *[number(each["one_member"], 4) for each in ensembles]],
+    ]
+    for label in ensembles[0]["curves"]:
+        for points in zip(*(each["curves"][label] for each in ensembles), strict=True):
+            cells = [f"{number(p['nll'], 4)} ({number(p['bits_mw'], 2)})" for p in points]
+            lines.append([f"{label}, {points[0]['bits']} bits", *cells])
+    return render(["NLL, test (bits/mw)", *[each["name"] for each in ensembles]], lines)
+
+
+def _save(name: str, results: dict[str, Any]) -> None:
+    (RESULTS / name).write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

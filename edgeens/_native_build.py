@@ -1,7 +1,7 @@
-"""The extension module edgeens._native: the C decoder and its cffi wrapper, compiled.
+"""The extension modules, compiled: edgeens._native, the C decoder, and edgeens._host, for encoding.
 
 Build time only, called by setuptools (pyproject.toml names the class). The declarations that cffi
-needs are cut out of native/include/edgeens.h, so there is no second copy of them.
+needs are cut out of the C headers, so there is no second copy of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from cffi import FFI
 from setuptools.command.build_ext import build_ext as setuptools_build_ext
 
 NATIVE = Path("native")  # builds run in the root of the project
-HEADER = NATIVE / "include" / "edgeens.h"
+
+# Each module's header, and the folder of its C files. The two share no code.
+MODULES = {
+    "edgeens._native": (NATIVE / "include" / "edgeens.h", NATIVE / "src"),
+    "edgeens._host": (NATIVE / "host" / "edgeens_host.h", NATIVE / "host"),
+}
 
 # The oldest Python whose stable ABI the module is built for, as pyproject.toml has it.
 LIMITED_API = ("Py_LIMITED_API", "0x030B0000")
@@ -29,40 +34,43 @@ AARCH64_FLAGS = ["-march=armv8-a+crc"]
 
 
 def declarations(header: str) -> str:
-    """The part of edgeens.h between its two marks, as cffi reads it: macros without their values.
+    """The part of a header between its two marks, as cffi reads it: macros without their values.
 
     The C compiler fills the values in; cffi itself cannot read all of their notations.
     """
     part = header.partition("/* [cffi begin] */")[2].partition("/* [cffi end] */")[0]
     if not part.strip():
-        raise ValueError(f"{HEADER} lacks its marks [cffi begin] and [cffi end]")
+        raise ValueError("the header lacks its marks [cffi begin] and [cffi end]")
     return re.sub(r"(?m)^(#define \w+) .*$", r"\1 ...", part)
 
 
-def write_wrapper(path: Path) -> None:
-    """Write the C source of the module at *path*, creating its folder."""
+def write_wrapper(module: str, path: Path) -> None:
+    """Write the C source of the cffi wrapper of *module* at *path*, creating its folder."""
+    header, _ = MODULES[module]
     builder = FFI()
-    builder.cdef(declarations(HEADER.read_text(encoding="utf-8")))
-    builder.set_source("edgeens._native", f'#include "{HEADER.name}"')
+    builder.cdef(declarations(header.read_text(encoding="utf-8")))
+    builder.set_source(module, f'#include "{header.name}"')
     path.parent.mkdir(parents=True, exist_ok=True)
     builder.emit_c_code(str(path))
 
 
-def sources() -> list[str]:
-    """The decoder's C files, relative to the root."""
-    return sorted(path.as_posix() for path in (NATIVE / "src").glob("*.c"))
+def sources(module: str) -> list[str]:
+    """The C files of *module*, relative to the root."""
+    _, folder = MODULES[module]
+    return sorted(path.as_posix() for path in folder.glob("*.c"))
 
 
 class build_ext(setuptools_build_ext):  # type: ignore[misc]  # noqa: N801
-    """Compiles the one extension of pyproject.toml, which lists no sources of its own."""
+    """Compiles the extensions of pyproject.toml, which lists no sources of its own."""
 
     def build_extension(self, ext: Any) -> None:
-        """Write the wrapper into the build folder and compile it with the decoder."""
-        wrapper = Path(self.build_temp) / "_native.c"
-        write_wrapper(wrapper)
-        ext.sources = [str(wrapper), *sources()]
+        """Write the wrapper into the build folder and compile it with the module's C files."""
+        header, _ = MODULES[ext.name]
+        wrapper = Path(self.build_temp) / f"{ext.name.rpartition('.')[2]}.c"
+        write_wrapper(ext.name, wrapper)
+        ext.sources = [str(wrapper), *sources(ext.name)]
         ext.depends = [str(path) for path in NATIVE.glob("*/*.h")]
-        ext.include_dirs = [str(HEADER.parent)]
+        ext.include_dirs = [str(header.parent)]
         ext.define_macros = [LIMITED_API]
         ext.extra_compile_args = self._flags()
         super().build_extension(ext)

@@ -79,6 +79,7 @@ def _encode_parser(commands: Any) -> None:
     add(
         "--method", choices=["auto", "plain", "shared"], default="auto", help="default: %(default)s"
     )
+    add("--coder", choices=["fixed", "entropy"], help="default: whatever is smaller")
     add("--bits", type=_between(2, 8), default=8, metavar="N", help="width of the codes, 2 to 8")
     add(
         "--lambda4", type=_lambda, metavar="X", help="share level-4 digits at most X apart, or auto"
@@ -94,6 +95,7 @@ def _encode_parser(commands: Any) -> None:
     add("--draw", type=_between(1, 64), metavar="K", help="draw K members from one model (LPE-BSR)")
     add("--key", type=_between(0, 2**64 - 1), default=0, metavar="N", help="names the draws")
     add("--store-members", action="store_true", help="store drawn members, not parent and key")
+    add("--calibration", metavar="X.npz", help="inputs to round with error feedback on")
     add("--json", action="store_true", help="print sizes as JSON")
     parser.set_defaults(run=_encode, parser=parser)
 
@@ -132,6 +134,8 @@ def _encode(options: argparse.Namespace) -> None:
             draw=options.draw,
             key=options.key,
             store_members=options.store_members,
+            calibration=options.calibration,
+            coder=options.coder,
             progress=progress.update,
         )
     if options.json:
@@ -148,6 +152,8 @@ def _check_encode(options: argparse.Namespace) -> None:
         options.parser.error("--draw takes exactly one model")
     if options.draw is not None and options.method != "auto":
         options.parser.error("--draw chooses the method by itself: leave out --method")
+    if options.draw is not None and options.calibration is not None:
+        options.parser.error("--draw rounds at random: leave out --calibration")
 
 
 def _inspect(options: argparse.Namespace) -> None:

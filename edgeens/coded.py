@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Method = Literal["raw", "plain", "shared", "drawn"]
+Method = Literal["raw", "plain", "shared", "joint", "drawn"]
+Coder = Literal["fixed", "entropy"]
+Predictor = Literal["none", "first", "mean", "haar"]
 Digits = Literal["none", "balanced", "planes"]
 Profile = Literal["desktop", "mcu"]
 
@@ -76,6 +78,9 @@ class CodedTensor:
         method: how the codes are stored.
         digits: the decomposition that "shared" uses; "none" for other methods.
         draw: only for method "drawn".
+        coder: "fixed" for fields of one width, or "entropy" for prefix codes (plain, joint, drawn).
+        predictor: of member from member, for method "joint" (always with coder "entropy"); the
+            codes stay the members' codes.
     """
 
     name: str
@@ -85,6 +90,8 @@ class CodedTensor:
     method: Method = "raw"
     digits: Digits = "none"
     draw: Draw | None = None
+    coder: Coder = "fixed"
+    predictor: Predictor = "none"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -60,6 +60,20 @@ def load_inputs(path: PathLike) -> Inputs:
     return loaded
 
 
+def load_unlabelled(path: PathLike) -> Inputs:
+    """As load_inputs, from a file that may also hold `y` and `x_ood`, which are left out.
+
+    Raises:
+        DataError: the file holds something else.
+        OSError: it cannot be read.
+    """
+    loaded = load_inputs(path)
+    if not isinstance(loaded, dict):
+        return loaded
+    inputs = {name: array for name, array in loaded.items() if name not in ("y", "x_ood")}
+    return inputs["x"] if set(inputs) == {"x"} else inputs
+
+
 def load_labelled(path: PathLike) -> Labelled:
     """`x` (or the inputs by name), `y` and, if there, `x_ood` from .npz.
 

@@ -281,7 +281,11 @@ class Container:
             room = 0 if out is None else len(buffer) - skip
             output = ffi.NULL if out is None else buffer + skip
             record = self._records + info.index
-            arguments = (record, request, ffi.NULL, 0, output, room, where)
+            size = ffi.new("size_t *")
+            where.tensor, where.block, where.section = info.index, -1, -1
+            self._call(lib.eens_workspace_size, record, size, where=where)
+            workspace = ffi.new("char[]", size[0])  # one for each thread
+            arguments = (record, request, workspace, size[0], output, room, where)
             self._call(lib.eens_decode, *arguments, where=where)
 
         copies = info.copies if member < 0 else 1

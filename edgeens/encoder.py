@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from edgeens import __version__
-from edgeens.coded import CodedEnsemble, CodedTensor, Profile, Section
-from edgeens.container.choice import choose_method
+from edgeens.coded import CodedEnsemble, Coder, Profile, Section
+from edgeens.container.choice import choose_methods
 from edgeens.container.sizes import Sizes, measure
 from edgeens.container.writer import write_container
 from edgeens.ensemble import Ensemble
 from edgeens.errors import MembersError
 from edgeens.quantize.rounding import draw_members
 from edgeens.quantize.sharing import share_bits
-from edgeens.quantize.tensors import quantize_ensemble
+from edgeens.quantize.tensors import InputsOf, quantize_ensemble
 from edgeens.size_table import SizeRow, size_rows
 
 PathLike = str | os.PathLike[str]
@@ -52,6 +52,9 @@ def encode(
     draw: int | None = None,
     key: int = 0,
     store_members: bool = False,
+    calibration: PathLike | None = None,
+    rate: float = 0.0,
+    coder: Coder | None = None,
     progress: Step | None = None,
 ) -> Encoding:
     """Encode ONNX members, or one ONNX model from which members are drawn, into *path*.
@@ -60,7 +63,7 @@ def encode(
         members: ONNX files of one architecture; exactly one with *draw*.
         path: the file to write; an older one stays whole until the new one is complete.
         method: "plain" (each member's codes), "shared" (Bits-Ensemble digits), or "auto": for each
-            tensor the smallest of raw, plain and shared at equal codes.
+            tensor the smallest of plain, shared and joint at equal codes.
         bits: width of the codes, 2 to 8; "shared" needs 8.
         lambda4, lambda8: how far digits may lie apart and still share, in digit units; below 1
             only equal digits share, which is lossless and what None means. "auto" for one of them
@@ -75,25 +78,37 @@ def encode(
         draw: number of members to draw by stochastic rounding from the one model given (LPE-BSR).
         key: names the draws.
         store_members: store the drawn members instead of parent and key.
+        coder: "fixed" (fields of one width) or "entropy" (prefix codes) for all tensors that can
+            have it; None: whatever is smaller, tensor by tensor. "shared" is always fixed.
+        calibration: .npy or .npz with inputs of the model (labels are not used): the members run
+            on them, and weights are rounded so that the outputs of layers, not the weights
+            themselves, stay close (error feedback). Not with *draw*, which rounds at random.
+        rate: with *calibration*, how much error to accept for codes that an entropy coder makes
+            short; 0.06 saves about 3 % of the bits at 4 bits, 0 is none.
         progress: called with (what is being worked on, steps done, steps in all).
 
     Raises:
+        DataError: the calibration data does not fit the model, or holds NaN.
         MembersError: the members do not form an ensemble, or hold NaN or infinite weights.
         MissingPackageError: the package onnx is not installed.
         OSError: a file cannot be read or written.
     """
     from edgeens.onnx.members import load_members
 
+    if draw is not None and calibration is not None:
+        raise MembersError("drawn members are rounded at random: leave out the calibration data")
     ensemble = load_members(members, exclude=exclude)
     if draw is None:
         coded = quantize_ensemble(
             ensemble,
             bits=bits,
             per_channel=grid == "channel" or (grid is None and bits < 8),
+            inputs=_layer_inputs(ensemble, calibration, progress),
+            rate=rate,
             progress=progress,
         )
         coded = replace(coded, profile=profile, block_codes=block)
-        coded = _choose(coded, method=method, lambda4=lambda4, lambda8=lambda8)
+        coded = _choose(coded, method=method, lambda4=lambda4, lambda8=lambda8, coder=coder)
     else:
         coded = draw_members(
             ensemble,
@@ -104,10 +119,24 @@ def encode(
             store_members=store_members,
             progress=progress,
         )
-    coded = replace(coded, sections=_sections(ensemble), profile=profile, block_codes=block)
+        coded = replace(coded, profile=profile, block_codes=block)
+        coded = choose_methods(coded, coder=coder)
+    coded = replace(coded, sections=_sections(ensemble))
     write_container(coded, path, threads=threads)
     sizes = measure(Path(path).read_bytes())
     return Encoding(sizes=sizes, rows=size_rows(coded, sizes))
+
+
+def _layer_inputs(
+    ensemble: Ensemble, calibration: PathLike | None, progress: Step | None
+) -> InputsOf | None:
+    """What the tensors are multiplied with on the calibration data, if there is any."""
+    if calibration is None:
+        return None
+    from edgeens.data import load_unlabelled
+    from edgeens.onnx.capture import LayerCapture
+
+    return LayerCapture(ensemble, load_unlabelled(calibration), progress=progress)
 
 
 def _choose(
@@ -116,6 +145,7 @@ def _choose(
     method: str,
     lambda4: Lambda | None,
     lambda8: Lambda | None,
+    coder: Coder | None,
 ) -> CodedEnsemble:
     """Settle each tensor's method, sharing bits first where that was asked for."""
     if "auto" in (lambda4, lambda8):
@@ -128,15 +158,13 @@ def _choose(
     if method == "plain":
         if lossy:
             raise MembersError("sharing (lambda4, lambda8) is not possible with the method plain")
-        return coded
+        return choose_methods(coded, method="plain", coder=coder)
     if method == "shared" or lossy:
+        if coder == "entropy":
+            raise MembersError("shared digits have the coder fixed: leave out the coder entropy")
         _check_sharable(coded)
         return share_bits(coded, lambda4=lambda4, lambda8=lambda8)
-    tensors: tuple[CodedTensor, ...] = tuple(
-        choose_method(tensor, coded.members, profile=coded.profile, block_codes=coded.block_codes)
-        for tensor in coded.tensors
-    )
-    return replace(coded, tensors=tensors)
+    return choose_methods(coded, coder=coder)
 
 
 def _check_sharable(coded: CodedEnsemble) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -59,3 +60,18 @@ class Ensemble:
     tensors: tuple[MemberTensor, ...]
     skeletons: dict[str, bytes] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerInputs:
+    """What one tensor is multiplied with, summed up over calibration data.
+
+    Attributes:
+        grams: float64, shape (K, groups, columns, columns): X^T X of the vectors that each
+            member's tensor, as a matrix, is applied to; one matrix for each group of channels.
+        order: the axes of the tensor's *shape* in the order that makes it (groups, rows, columns)
+            when reshaped; a row is the weights of one output.
+    """
+
+    grams: NDArray[np.float64]
+    order: tuple[int, ...]

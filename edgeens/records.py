@@ -29,6 +29,7 @@ DTYPES: Final = {
 NUMPY_DTYPES: Final = dict(DTYPES.values())
 METHODS: Final = ("raw", "plain", "shared", "joint", "drawn")
 CODERS: Final = ("fixed", "entropy")
+PREDICTORS: Final = ("none", "first", "mean", "haar")
 DIGITS: Final = ("none", "balanced", "planes")
 PROFILES: Final = ("desktop", "mcu")
 NO_AXIS: Final = 255
@@ -46,6 +47,7 @@ class TensorInfo:
         method: "raw", "plain", "shared", "joint" or "drawn".
         coder: "fixed" or "entropy".
         bits: width of a code, 2 to 8; 0 for exact values.
+        predictor: for joint: "first", "mean" or "haar"; else "none".
         digits: "none", "balanced" or "planes".
         channel_axis: the axis of the output channels, or None.
         copies: 1 when all members hold the same values, else their number.
@@ -64,6 +66,7 @@ class TensorInfo:
     method: str
     coder: str
     bits: int
+    predictor: str
     digits: str
     channel_axis: int | None
     copies: int
@@ -85,6 +88,7 @@ class TensorInfo:
             method=METHODS[record.method],
             coder=CODERS[record.coder],
             bits=record.bits,
+            predictor=PREDICTORS[record.predictor],
             digits=DIGITS[record.digits],
             channel_axis=None if record.channel_axis == NO_AXIS else record.channel_axis,
             copies=record.copies,

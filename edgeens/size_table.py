@@ -78,7 +78,9 @@ def _paper_bytes(coded: CodedEnsemble) -> int | None:
         copies = tensor.codes.shape[0]
         if tensor.grid.bits != 8 or tensor.method == "drawn" or not 2 <= copies <= 16:
             return None
-        as_paper = replace(tensor, method="shared", digits="balanced")
+        as_paper = replace(
+            tensor, method="shared", digits="balanced", coder="fixed", predictor="none"
+        )
         total += coded_size(as_paper, coded.members)
     return total
 

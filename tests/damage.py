@@ -58,16 +58,25 @@ class TensorDraft:
 
     def common(self, block: bytes) -> bytes:
         """The part of a block that its CRC in the index covers."""
-        return block[: 4 * self.record.lanes] if self.record.lanes else block
+        record = self.record
+        return block[: record.lane_entry * record.lanes] if record.lanes else block
 
     def seal_lanes(self, block: int) -> None:
-        """Make the lanes' checksums of a block right again, after its lanes were changed."""
-        lanes = self.record.lanes
-        data = self.blocks[block]
-        size = (len(data) - 4 * lanes) // lanes
-        parts = [data[4 * lanes + i * size : 4 * lanes + (i + 1) * size] for i in range(lanes)]
-        crcs = b"".join(struct.pack("<I", crc32c(part)) for part in parts)
-        self.blocks[block] = crcs + data[4 * lanes :]
+        """Make the lanes' checksums of a block right again, after its lanes were changed, if any.
+
+        With coder entropy the lanes are as long as the block says they are.
+        """
+        lanes, entry = self.record.lanes, self.record.lane_entry
+        data = bytearray(self.blocks[block])
+        start = entry * lanes
+        equal = (len(data) - start) // max(1, lanes)
+        for lane in range(lanes):
+            crc_at = entry * lane + entry - 4
+            stated = int.from_bytes(data[entry * lane : crc_at], "little")
+            size = stated if entry > 4 else equal
+            data[crc_at : crc_at + 4] = struct.pack("<I", crc32c(data[start : start + size]))
+            start += size
+        self.blocks[block] = bytes(data)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from edgeens.container.layout import DTYPES
 from edgeens.container.reference_blocks import word
 from edgeens.container.writer import serialise
 from tests.vector_ensembles import REWORKED, good, reworked
+from tests.vector_entropy import good as good_entropy
 from tests.vector_faults import faults
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -25,7 +26,7 @@ VECTORS = Path(__file__).parent / "vectors"
 
 def vectors() -> dict[str, bytes]:
     """Every file below tests/vectors, by its path."""
-    ensembles = good()
+    ensembles = {**good(), **good_entropy()}
     files = {name: serialise(ensemble) for name, ensemble in ensembles.items()}
     expected = {name: expectation(ensemble) for name, ensemble in ensembles.items()}
     made = reworked(files)

@@ -44,8 +44,14 @@ def coded_ensembles(draw, *, max_members: int = 64, max_tensors: int = 4) -> Cod
 def coded_tensors(draw, name: str, members: int) -> CodedTensor:
     """A tensor of any method that suits *members*."""
     methods = ["exact", "raw", "plain", "drawn"] + ["shared"] * (2 if 2 <= members <= 16 else 0)
+    methods += ["joint"] * (members > 1)
     method = draw(st.sampled_from(methods))
     shape = draw(SHAPES)
+    empty = 0 in shape
+    if method == "joint" and empty:
+        method = "plain"
+    coders = ["fixed"] * (method != "joint") + ["entropy"] * (not empty)
+    coder = draw(st.sampled_from(coders)) if method in ("plain", "drawn", "joint") else "fixed"
     seed = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if method == "exact":
         dtype = draw(st.sampled_from(sorted(DTYPES)))
@@ -56,17 +62,32 @@ def coded_tensors(draw, name: str, members: int) -> CodedTensor:
     dtype = draw(st.sampled_from(sorted(CODED_DTYPES)))
     if method == "drawn":
         levels = draw(st.integers(1, 127))
-        codes = seed.integers(-levels, levels, (1, *shape), np.int8, endpoint=True)
+        codes = some_codes(draw(st.integers(0, 3)), (1, *shape), -levels, levels, seed)
         key = Draw(draw(st.integers(0, 2**64 - 1)), levels)
-        return CodedTensor(name, dtype, codes, grid, "drawn", draw=key)
+        return CodedTensor(name, dtype, codes, grid, "drawn", draw=key, coder=coder)
     if method == "shared":
         digits = draw(st.sampled_from(["balanced", "planes"]))
         codes = shared_codes(draw(st.integers(0, 5)), (members, *shape), digits, seed)
         return CodedTensor(name, dtype, codes, grid, "shared", digits)
-    copies = draw(st.sampled_from([1, members]))
-    low = -grid.largest - 1
-    codes = seed.integers(low, grid.largest, (copies, *shape), np.int8, endpoint=True)
-    return CodedTensor(name, dtype, codes, grid, method)
+    copies = members if method == "joint" else draw(st.sampled_from([1, members]))
+    low, high = -grid.largest - 1, grid.largest
+    codes = some_codes(draw(st.integers(0, 3)), (copies, *shape), low, high, seed)
+    predictor = draw(st.sampled_from(["first", "mean", "haar"])) if method == "joint" else "none"
+    return CodedTensor(name, dtype, codes, grid, method, coder=coder, predictor=predictor)
+
+
+def some_codes(
+    kind: int, shape: tuple[int, ...], low: int, high: int, seed: np.random.Generator
+) -> np.ndarray:
+    """Codes in low..high: any, a few, all equal, or nearly equal in all copies."""
+    codes = seed.integers(low, high, shape, np.int8, endpoint=True)
+    if kind == 1:
+        return np.clip(codes % 3 - 1, low, high).astype(np.int8)
+    if kind == 2:
+        return np.full(shape, codes.reshape(-1)[0] if codes.size else 0, np.int8)
+    if kind == 3:
+        return np.clip(codes[:1] + seed.integers(-1, 2, shape), low, high).astype(np.int8)
+    return codes
 
 
 @st.composite

@@ -110,7 +110,7 @@ def test_drawn_members_stored_or_drawn_later_are_the_same(tmp_path, capsys):
     assert run(capsys, "encode", *common, "--store-members", "-o", fat)[0] == 0
     with Container.open(lean) as a, Container.open(fat) as b:
         assert a.tensor("dense.weight").method == "drawn"
-        assert b.tensor("dense.weight").method == "plain"
+        assert b.tensor("dense.weight").method in ("plain", "joint")
         for name in a.names:
             for member in range(5):
                 assert np.array_equal(a.decode(name, member=member), b.decode(name, member=member))

@@ -43,7 +43,7 @@ def test_the_python_and_the_c_of_the_readme_run_and_agree(folder, monkeypatch):
         exec(python, {})
     labels = np.load(DEMO / "digits_test.npz")["y"][:5]
     bits, classes, *_ = printed.getvalue().splitlines()
-    assert re.fullmatch(r"8\.\d\d bits per member weight", bits)
+    assert re.fullmatch(r"\d\.\d\d bits per member weight", bits)
     assert classes == str(labels)
 
     (folder / "program.c").write_text(c)

@@ -140,7 +140,12 @@ def decode_blocks(data, number, first, count, member, dtype, form):
     assert status == lib.EENS_OK
     output = np.empty(size[0] // np.dtype(dtype).itemsize, dtype)
     buffer = ffi.from_buffer(output, require_writable=True)
-    status = lib.eens_decode(file, tensor, request, ffi.NULL, 0, buffer, output.nbytes, ffi.NULL)
+    needed = ffi.new("size_t *")
+    assert lib.eens_workspace_size(file, tensor, needed) == lib.EENS_OK
+    workspace = ffi.new("uint8_t[]", needed[0])
+    status = lib.eens_decode(
+        file, tensor, request, workspace, needed[0], buffer, output.nbytes, ffi.NULL
+    )
     return status, output
 
 

@@ -13,6 +13,7 @@ from tests.damage import Draft
 from tests.vector_blocks import block_faults, growth_fault
 from tests.vector_edits import BLOCKS, NAMES, SCALES, SECTIONS, TABLES, VERIFIED
 from tests.vector_ensembles import drawn, exact, mixed, plain, shared
+from tests.vector_entropy import faults as entropy_faults
 from tests.vector_records import HEADERS, PLAIN, RECORDS
 
 
@@ -95,6 +96,8 @@ def faults(files: dict[str, bytes]) -> Iterator[Fault]:
     detail = "a cluster that comes too early in a pattern of five members"
     data = growth_fault(files["shared_05"])
     yield Fault("pattern_growth", Status.BLOCK_CONTENT, detail, data, at="verify")
+    for name, status, detail, data, at in entropy_faults():
+        yield Fault(name, status, detail, data, at)
 
 
 def _seventeen(data: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """One tensor's blocks (S4.5, S6, S7): how many positions each holds, and their bytes.
 
-Between a CodedTensor and the writer, which lays the blocks of all tensors behind the head.
+Between a CodedTensor and the writer, which lays the blocks of all tensors behind the head. The
+blocks of the coder entropy are made by container.entropy.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ _DESKTOP_CODES = 1 << 14
 _MCU_CODES = 1 << 12
 # With many copies a lane would become short and its checksum dear.
 _DESKTOP_LANE = 1 << 10
+# With prefix codes a lane costs 20 bytes more for sizes, and ends its parts on whole bytes.
+_ENTROPY_CODES = 1 << 16
+_ENTROPY_LANE = 1 << 13
 
 _BATCH = 1 << 21
 
@@ -55,6 +59,8 @@ def block_positions(
         positions = block_codes // weight
     elif profile == "mcu":
         positions = _MCU_CODES // weight
+    elif tensor.coder == "entropy":
+        positions = max(_ENTROPY_CODES // copies, _ENTROPY_LANE)
     else:
         positions = max(_DESKTOP_CODES // weight, _DESKTOP_LANE * copies // weight)
     positions = min(positions, BLOCK_LIMITS[profile] // weight)
@@ -67,7 +73,7 @@ def block_positions(
 def encode_blocks(
     tensor: CodedTensor, members: int, *, profile: str, block_codes: int | None
 ) -> TensorBlocks:
-    """All blocks of a tensor that has been checked."""
+    """All blocks of a tensor that has been checked and has the coder fixed."""
     positions = block_positions(tensor, members, profile=profile, block_codes=block_codes)
     if tensor.method == "shared":
         return _shared_blocks(tensor, positions)

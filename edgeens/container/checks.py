@@ -13,6 +13,7 @@ from edgeens.coded import CodedEnsemble, CodedTensor, Grid, Section
 from edgeens.container.layout import (
     BLOCK_LIMITS,
     CODED_DTYPES,
+    CODERS,
     DTYPES,
     KNOWN_SECTIONS,
     MAX_DIMS,
@@ -23,6 +24,8 @@ from edgeens.container.layout import (
     MAX_SECTIONS,
     MAX_SHARED_MEMBERS,
     MAX_TENSORS,
+    METHODS,
+    PREDICTORS,
 )
 from edgeens.errors import MembersError
 
@@ -107,6 +110,8 @@ def _shape_problem(shape: tuple[int, ...]) -> str | None:
 def _exact_problem(tensor: CodedTensor) -> str | None:
     if tensor.method != "raw" or tensor.digits != "none" or tensor.draw is not None:
         return f"without a grid its values are kept exactly, which {tensor.method} cannot"
+    if tensor.coder != "fixed" or tensor.predictor != "none":
+        return "without a grid its values are kept exactly, which takes no coder and no predictor"
     wanted = np.dtype(DTYPES[tensor.dtype].numpy)
     if tensor.codes.dtype.newbyteorder("=") != wanted.newbyteorder("="):
         return f"{tensor.dtype} values come as NumPy {wanted.name}, not {tensor.codes.dtype}"
@@ -140,8 +145,8 @@ def _grid_problem(tensor: CodedTensor, grid: Grid) -> str | None:
 
 def _method_problem(tensor: CodedTensor, grid: Grid, members: int) -> str | None:
     method, draw = tensor.method, tensor.draw
-    if method not in ("raw", "plain", "shared", "drawn"):
-        return f"the method {method!r} is not raw, plain, shared or drawn"
+    if method not in METHODS:
+        return f"the method {method!r} is not raw, plain, shared, joint or drawn"
     if (draw is None) == (method == "drawn"):
         return "a draw belongs to the method drawn, and to no other"
     if (tensor.digits == "none") == (method == "shared"):
@@ -158,11 +163,36 @@ def _method_problem(tensor: CodedTensor, grid: Grid, members: int) -> str | None
             return f"shared codes have 8 bits, not {grid.bits}; use the method plain"
         if tensor.digits not in ("balanced", "planes"):
             return f"digits are balanced or planes, not {tensor.digits!r}"
+    problem = _coder_problem(tensor, members)
+    if problem:
+        return problem
     if draw is not None:
         if not 1 <= draw.parent_levels <= MAX_PARENT_LEVELS or not 0 <= draw.key < 1 << 64:
             return f"a draw has 1 to {MAX_PARENT_LEVELS} parent levels and a key of 64 bits"
         if grid.zero_point != 0:
             return f"drawn members have the zero point 0, not {grid.zero_point}"
+    return None
+
+
+def _coder_problem(tensor: CodedTensor, members: int) -> str | None:
+    coder, joint = tensor.coder, tensor.method == "joint"
+    if coder not in CODERS:
+        return f"the coder {coder!r} is not fixed or entropy"
+    if coder == "entropy" and tensor.method not in ("plain", "joint", "drawn"):
+        return f"the coder entropy is for plain, joint and drawn, not for {tensor.method}"
+    if coder == "entropy" and tensor.codes.size == 0:
+        return "it has no elements, so there is nothing for the coder entropy; use fixed"
+    if joint and coder == "fixed":
+        return "the method joint needs the coder entropy"
+    if joint and (members < 2 or len(tensor.codes) != members):
+        return (
+            f"joint takes every copy of 2 members or more, but there are {len(tensor.codes)} "
+            f"copies of {members} members; use the method plain"
+        )
+    if tensor.predictor not in PREDICTORS:
+        return f"the predictor {tensor.predictor!r} is not none, first, mean or haar"
+    if joint == (tensor.predictor == "none"):
+        return "a predictor belongs to the method joint, and to no other"
     return None
 
 

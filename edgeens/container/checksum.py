@@ -48,7 +48,7 @@ def crc32c_rows(rows: Bytes) -> Words:
     return _finish(result)
 
 
-def crc32c_each(buffers: Sequence[bytes]) -> Words:
+def crc32c_each(buffers: Sequence[bytes | memoryview]) -> Words:
     """CRC-32C of each of *buffers*, whose lengths may differ; shape (count,)."""
     if not buffers:
         return np.empty(0, np.uint32)

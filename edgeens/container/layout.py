@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 MAGIC: Final = b"\x8aEENS\r\n\x1a"
 MAJOR: Final = 1
-MINOR: Final = 0
+MINOR: Final = 1  # of a file in which a tensor has the coder entropy; else 0
 BYTE_ORDER: Final = 0x0A0B0C0D
 
 # (S3)
@@ -27,6 +27,7 @@ BLOCK_ENTRY: Final = struct.Struct("<II")
 SECTION_HEADER: Final = struct.Struct("<4sIQI")
 SECTION_CHECKED: Final = 16  # bytes of a section's header that its CRC covers
 LANE_CRC: Final = 4  # bytes in the common part for each lane (S7)
+STREAM_SIZE: Final = 4  # bytes of the size of a lane, a part or a joint code stream (S10)
 
 MAX_MEMBERS: Final = 64
 MAX_SHARED_MEMBERS: Final = 16
@@ -44,12 +45,23 @@ MAX_RUN: Final = 1 << 14
 MAX_PARENT_LEVELS: Final = 127
 NO_AXIS: Final = 255
 
+# (S5), (S10.1)
+PREFIX_CODE: Final = 1
+CLASSES: Final = 2
+MAX_GROUP: Final = 4
+MAX_SYMBOLS: Final = 1024
+MAX_CLASS: Final = 7  # of a row or of a column
+MAX_CLASS_TABLES: Final = 8  # C
+LENGTH_LIMITS: Final = {"desktop": 12, "mcu": 11}
+PARTS: Final = {"desktop": 4, "mcu": 1}
+PARTS_FROM: Final = 1024  # positions of the shortest block that is cut into parts
+
 PROFILES: Final = {"desktop": 0, "mcu": 1}
 BLOCK_LIMITS: Final = {"desktop": 1 << 20, "mcu": 4096}
 
 METHODS: Final = {"raw": 0, "plain": 1, "shared": 2, "joint": 3, "drawn": 4}
 CODERS: Final = {"fixed": 0, "entropy": 1}
-PREDICTORS: Final = {"none": 0, "member 0": 1, "running mean": 2, "transform": 3}
+PREDICTORS: Final = {"none": 0, "first": 1, "mean": 2, "haar": 3}
 DIGITS: Final = {"none": 0, "balanced": 1, "planes": 2}
 
 # (S11) those whose meaning version 1.0 defines; a critical section of another type is refused.
@@ -181,6 +193,11 @@ class TensorRecord(NamedTuple):
         if self.method in (METHODS["shared"], METHODS["joint"]):
             return 0
         return 1 if self.method == METHODS["drawn"] else self.copies
+
+    @property
+    def lane_entry(self) -> int:
+        """Bytes that a lane takes in the common part: its CRC, for entropy its size too (S10.2)."""
+        return LANE_CRC + (STREAM_SIZE if self.coder == CODERS["entropy"] else 0)
 
 
 def pattern_bits(members: int) -> int:

@@ -26,9 +26,10 @@ from edgeens.container.layout import (
     Status,
     TensorRecord,
 )
+from edgeens.container.reference_bits import refuse
 from edgeens.container.reference_blocks import Copies, decode_block, require_supported
 from edgeens.container.reference_opening import StoredSection, crc32c, open_container
-from edgeens.container.reference_records import StoredTensor, refuse
+from edgeens.container.reference_records import StoredTensor
 
 Array = NDArray[Any]
 
@@ -111,7 +112,11 @@ class ReferenceContainer:
         if not 0 <= wanted.start <= wanted.stop <= record.block_count or wanted.step != 1:
             refuse(Status.ARGUMENT, f"{wanted} of {record.block_count} blocks")
         require_supported(record)
-        decoded = (decode_block(self._data, tensor, index, block, member) for block in wanted)
+        profile = self.header.profile
+        decoded = (
+            decode_block(self._data, tensor, index, block, member, profile=profile)
+            for block in wanted
+        )
         copies = record.copies if member is None else 1
         flat = self._join(decoded, copies, record)
         shape = record.shape if blocks is None else (-1,)

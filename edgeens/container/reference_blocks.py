@@ -1,7 +1,7 @@
 """The reference decoder's blocks: bytes of one block -> codes or exact values (S7 to S9).
 
-Used by container.reference alone. Plain Python integers and lists, written from docs/SPEC.md in its
-order; it is slow on purpose.
+Used by container.reference alone; the code streams of S10 are in reference_entropy. Plain Python
+integers and lists, written from docs/SPEC.md in its order; it is slow on purpose.
 """
 
 from __future__ import annotations
@@ -18,60 +18,42 @@ from edgeens.container.layout import (
     pattern_bits,
     rest_widths,
 )
+from edgeens.container.reference_bits import BitStream, refuse
+from edgeens.container.reference_entropy import (
+    decode_stream,
+    lane_bytes,
+    member_codes,
+    stream_bytes,
+)
 from edgeens.container.reference_opening import crc32c
 from edgeens.container.reference_records import (
     DRAWN,
     ENTROPY,
+    FIXED,
     JOINT,
     RAW,
     SHARED,
     StoredTensor,
     block_length,
-    refuse,
 )
 
 Copies = list[list[int]] | list[bytes]
 
 
-class BitStream:
-    """Fields from the least significant bit upwards (S1)."""
-
-    def __init__(self, data: bytes) -> None:
-        """Begin at the first bit of *data*."""
-        self._data = data
-        self._next = 0
-        self._bits = 0
-        self._held = 0
-
-    def take(self, width: int) -> int:
-        """The next field of *width* bits."""
-        while self._held < width:
-            if self._next == len(self._data):
-                refuse(Status.BLOCK_CONTENT, "a bit stream ends early")
-            self._bits |= self._data[self._next] << self._held
-            self._next += 1
-            self._held += 8
-        field = self._bits & (1 << width) - 1
-        self._bits >>= width
-        self._held -= width
-        return field
-
-    def close(self) -> None:
-        """Refuse bytes behind the last field's, and unused bits that are not zero."""
-        if self._next != len(self._data):
-            refuse(Status.BLOCK_CONTENT, "a bit stream ends late")
-        if self._bits:
-            refuse(Status.BLOCK_CONTENT, "unused bits of a bit stream are not zero")
-
-
 def require_supported(record: TensorRecord) -> None:
-    """What version 1.0 reserves is refused before any block is read (S10, S12)."""
-    if record.method == JOINT or record.coder == ENTROPY:
+    """What is reserved is refused before any block is read (S10, S12)."""
+    if (record.method, record.coder) in ((SHARED, ENTROPY), (JOINT, FIXED)):
         refuse(Status.UNSUPPORTED, f"method {record.method}, coder {record.coder}")
 
 
 def decode_block(
-    data: bytes, tensor: StoredTensor, number: int, block: int, member: int | None
+    data: bytes,
+    tensor: StoredTensor,
+    number: int,
+    block: int,
+    member: int | None,
+    *,
+    profile: int,
 ) -> Copies:
     """Copies of one block: one of *member*, or all.
 
@@ -81,6 +63,7 @@ def decode_block(
         number: the tensor's number in the file.
         block: the block's number in the tensor.
         member: 0 to K-1, or None for all copies.
+        profile: of the file.
 
     Returns:
         For each copy its codes, or the bytes of its exact values.
@@ -88,33 +71,81 @@ def decode_block(
     record = tensor.record
     start, end, crc = tensor.blocks[block]
     stored = data[start:end]
-    common = len(stored) if record.method == SHARED else 4 * record.lanes
+    common = record.lane_entry * record.lanes if record.lanes else len(stored)
     if crc32c(stored[:common]) != crc:
         refuse(Status.BLOCK_CHECKSUM, f"{tensor.name!r}, block {block}, common part")
     n = block_length(record, block)
     if record.method == SHARED:
         copies = _shared(stored, n, record.copies, balanced=record.digits == 1)
         return copies if member is None else [copies[member]]
-    size = (len(stored) - common) // record.lanes
+    if record.method == JOINT:
+        copies = _joint(stored, n, tensor, block, profile)
+        return copies if member is None else [copies[member]]
+    if record.coder == ENTROPY:
+        contents = lane_bytes(stored, record.lanes)
+    else:
+        size = (len(stored) - common) // record.lanes
+        contents = [stored[at : at + size] for at in range(common, len(stored), size)]
     lanes = range(record.lanes) if member is None else [min(member, record.lanes - 1)]
     decoded: list[list[int]] = []
     exact: list[bytes] = []
     for lane in lanes:
-        content = stored[common + lane * size : common + (lane + 1) * size]
-        if crc32c(content) != int.from_bytes(stored[4 * lane : 4 * lane + 4], "little"):
+        crc_end = record.lane_entry * (lane + 1)
+        if crc32c(contents[lane]) != int.from_bytes(stored[crc_end - 4 : crc_end], "little"):
             refuse(Status.BLOCK_CHECKSUM, f"{tensor.name!r}, block {block}, lane {lane}")
         if record.bits == 0:
-            exact.append(_exact(content, DTYPE_NAMES[record.dtype]))
-        elif record.method == RAW:
-            decoded.append([_signed(byte, 8) for byte in content])
-        elif record.method == DRAWN:
+            exact.append(_exact(contents[lane], DTYPE_NAMES[record.dtype]))
+            continue
+        codes = _lane_codes(contents[lane], n, tensor, block, lane, profile)
+        if record.method == DRAWN:
             first = block * record.block_positions
-            parent = _parent(content, n, record.parent_levels)
             members = range(record.copies) if member is None else [member]
-            decoded += [_draw(parent, first, tensor, number, each) for each in members]
+            decoded += [_draw(codes, first, tensor, number, each) for each in members]
         else:
-            decoded.append(_plain(content, n, record.bits))
+            decoded.append(codes)
     return exact if record.bits == 0 else decoded
+
+
+def _lane_codes(
+    lane: bytes, n: int, tensor: StoredTensor, block: int, copy: int, profile: int
+) -> list[int]:
+    """The codes that a lane holds; of drawn, the parent's."""
+    record = tensor.record
+    if record.method == RAW:
+        return [_signed(byte, 8) for byte in lane]
+    width = parent_bits(record.parent_levels) if record.method == DRAWN else record.bits
+    least, most = -(1 << record.bits - 1), (1 << record.bits - 1) - 1
+    if record.method == DRAWN:
+        least, most = -record.parent_levels, record.parent_levels
+    if record.coder == ENTROPY:
+        assert tensor.tables is not None
+        first = block * record.block_positions
+        codes = decode_stream(
+            lane, n, tensor.tables, profile=profile, copy=copy, first=first, later=False
+        )
+    else:
+        codes = _plain(lane, n, width)
+    if any(not least <= code <= most for code in codes):
+        refuse(Status.BLOCK_CONTENT, f"a code is outside {least}..{most}")
+    return codes
+
+
+def _joint(
+    stored: bytes, n: int, tensor: StoredTensor, block: int, profile: int
+) -> list[list[int]]:
+    """(S10.3)"""
+    record = tensor.record
+    assert tensor.tables is not None
+    first = block * record.block_positions
+    residuals = [
+        decode_stream(stream, n, tensor.tables, profile=profile, copy=k, first=first, later=k > 0)
+        for k, stream in enumerate(stream_bytes(stored, record.copies))
+    ]
+    positions = [member_codes(each, record.predictor) for each in zip(*residuals, strict=True)]
+    least, most = -(1 << record.bits - 1), (1 << record.bits - 1) - 1
+    if any(not least <= code <= most for codes in positions for code in codes):
+        refuse(Status.BLOCK_CONTENT, f"a code is outside {least}..{most}")
+    return [list(copy) for copy in zip(*positions, strict=True)]
 
 
 def _exact(lane: bytes, dtype: str) -> bytes:
@@ -246,15 +277,6 @@ def _strings(length: int) -> list[tuple[int, ...]]:
 
 
 _STRINGS = {length: _strings(length) for length in (2, 3, 4)}
-
-
-def _parent(lane: bytes, n: int, levels: int) -> list[int]:
-    """(S9) The parent's codes."""
-    width = parent_bits(levels)
-    codes = _plain(lane, n, width)
-    if any(not -levels <= code <= levels for code in codes):
-        refuse(Status.BLOCK_CONTENT, f"a parent code is outside -{levels}..{levels}")
-    return codes
 
 
 def _draw(

@@ -26,11 +26,12 @@ from edgeens.container.layout import (
     MAX_TENSORS,
     RECORD,
     SECTION_HEADER,
-    TABLE_ENTRY,
     Header,
     Status,
 )
-from edgeens.container.reference_records import StoredTensor, open_tensors, refuse, tensors_end
+from edgeens.container.reference_bits import refuse
+from edgeens.container.reference_records import StoredTensor, open_tensors, tensors_end
+from edgeens.container.reference_tables import open_tables
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,13 @@ def open_container(data: bytes, limit: int | None) -> Opened:
     scales_at = names_at + header.names_size
     tables_at = scales_at + 4 * header.scale_count
     index_at = tables_at + header.tables_size
-    _check_tables(data[tables_at:index_at], header.table_count)
+    tables = open_tables(data[tables_at:index_at], header)
     names = data[names_at:scales_at]
     scales = data[scales_at:tables_at]
     index = data[index_at : header.head_size]
-    tensors = open_tensors(data, header, names=names, scales=scales, index=index, limit=limit)
+    tensors = open_tensors(
+        data, header, names=names, scales=scales, tables=tables, index=index, limit=limit
+    )
     _check_nothing_left(header, tensors)
     sections = _open_sections(data, header, tensors_end(tensors, header))
     return Opened(header, tuple(tensors), sections)
@@ -123,20 +126,6 @@ def _open_header(data: bytes) -> Header:
     if crc32c(head) != header.head_crc:
         refuse(Status.HEAD_CHECKSUM, f"{header.head_crc:#010x} is stated")
     return header
-
-
-def _check_tables(tables: bytes, count: int) -> None:
-    """Step 6 (S5)."""
-    total = count * TABLE_ENTRY.size
-    if total > len(tables):
-        refuse(Status.TABLE, f"a directory of {count} tables in {len(tables)} bytes")
-    for number in range(count):
-        kind, reserved, size = TABLE_ENTRY.unpack_from(tables, number * TABLE_ENTRY.size)
-        if kind == 0 or reserved != bytes(3):
-            refuse(Status.TABLE, f"table {number} has kind {kind}, reserved {reserved.hex()}")
-        total += size
-    if total != len(tables):
-        refuse(Status.TABLE, f"the tables take {total} of {len(tables)} bytes")
 
 
 def _check_nothing_left(header: Header, tensors: Sequence[StoredTensor]) -> None:

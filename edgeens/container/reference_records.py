@@ -8,7 +8,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 
 from edgeens.container.layout import (
     BLOCK_ENTRY,
@@ -32,7 +31,8 @@ from edgeens.container.layout import (
     parent_bits,
     pattern_bits,
 )
-from edgeens.errors import FormatError
+from edgeens.container.reference_bits import refuse
+from edgeens.container.reference_tables import Table, TensorTables, tensor_tables
 
 RAW, PLAIN, SHARED, JOINT, DRAWN = range(5)  # (S4.3)
 FIXED, ENTROPY = 0, 1
@@ -40,21 +40,32 @@ FIXED, ENTROPY = 0, 1
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of an open file: its record (S4), name, scales and blocks as (start, end, crc)."""
+    """A tensor of an open file.
+
+    Attributes:
+        record: its record (S4).
+        name: its name.
+        scales: its scales.
+        blocks: start, end and CRC of each block.
+        tables: what its code streams are decoded with; None if it has none.
+    """
 
     record: TensorRecord
     name: str
     scales: tuple[float, ...]
     blocks: tuple[tuple[int, int, int], ...]
-
-
-def refuse(status: Status, detail: str) -> NoReturn:
-    """Raise the FormatError of *status*: the sentence of S12, then *detail*."""
-    raise FormatError(int(status), f"{status.sentence}: {detail}")
+    tables: TensorTables | None
 
 
 def open_tensors(
-    data: bytes, header: Header, *, names: bytes, scales: bytes, index: bytes, limit: int | None
+    data: bytes,
+    header: Header,
+    *,
+    names: bytes,
+    scales: bytes,
+    tables: Sequence[Table],
+    index: bytes,
+    limit: int | None,
 ) -> tuple[StoredTensor, ...]:
     """Step 7 of "Opening" (S12): every record with its name, scales and blocks."""
     tensors: list[StoredTensor] = []
@@ -64,13 +75,16 @@ def open_tensors(
         before = tensors[-1] if tensors else None
         name = _open_name(record, names, before, where)
         _check_record(record, header, where)
+        named = None
+        if record.coder == ENTROPY and record.method in (PLAIN, JOINT, DRAWN):
+            named = tensor_tables(record, tables, where)
         stored_scales = _open_scales(record, scales, before, where)
         start = tensors_end(tensors, header)
         blocks = _open_blocks(record, index, before, start, header, where)
         size = record.copies * record.elements * DTYPES[DTYPE_NAMES[record.dtype]].size
         if limit is not None and size > limit:
             refuse(Status.LIMIT, f"{where} takes {size} bytes, the limit is {limit}")
-        tensors.append(StoredTensor(record, name, stored_scales, blocks))
+        tensors.append(StoredTensor(record, name, stored_scales, blocks, named))
     return tuple(tensors)
 
 
@@ -202,7 +216,7 @@ def _open_blocks(
         end, crc = BLOCK_ENTRY.unpack_from(index, (first + block) * BLOCK_ENTRY.size)
         end += record.data_offset
         least, most = _block_sizes(record, block_length(record, block))
-        if end <= start or not least <= end - start <= most or end > header.file_size:
+        if not least <= end - start <= most or end > header.file_size:  # so ends grow: least >= 1
             refuse(Status.INDEX, f"{where}: block {block} reaches from {start} to {end}")
         blocks.append((start, end, crc))
         start = end
@@ -218,6 +232,9 @@ def block_length(record: TensorRecord, block: int) -> int:
 def _block_sizes(record: TensorRecord, n: int) -> tuple[int, int]:
     """The least and the largest size of a block of *n* positions (S6)."""
     copies = record.copies
+    if record.coder == ENTROPY and record.method != SHARED:
+        least = {PLAIN: 8 * copies, DRAWN: 8, JOINT: 4 * copies}[record.method]
+        return least, 1 << 32
     if record.method == JOINT or record.coder == ENTROPY:
         return 1, 1 << 32
     if record.method == SHARED:

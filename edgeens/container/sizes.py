@@ -19,8 +19,15 @@ from edgeens.container.layout import (
     HEADER,
     LANE_CRC,
     METHODS,
+    PARTS,
+    PARTS_FROM,
+    PROFILES,
     RECORD,
     SECTION_HEADER,
+    STREAM_SIZE,
+    TABLE_ENTRY,
+    Header,
+    TensorRecord,
     ceil8,
     pattern_bits,
 )
@@ -38,10 +45,10 @@ class Bits:
 
     Attributes:
         header_bits: the file's header, the tensors' records and names.
-        metadata_bits: how blocks are laid out (runs and sizes).
+        metadata_bits: how blocks are laid out (runs, and sizes of lanes, streams and parts).
         pattern_bits: which members share.
         parameter_bits: codes, bases and digits.
-        table_bits: scales and the table pool.
+        table_bits: scales and the table pool; of tensors that share a table, the first has it.
         index_bits: the block index and the lanes' checksums.
         exact_bits: values kept exactly.
         section_bits: graph, metadata in JSON, digests and other sections, with their headers.
@@ -115,10 +122,12 @@ def measure(data: bytes) -> Sizes:
     container = read_container(data)
     header = container.header
     members = header.member_count
-    tensors = tuple(_tensor_sizes(data, tensor) for tensor in container.tensors)
+    profile = next(name for name, number in PROFILES.items() if number == header.profile)
+    tables = _table_sizes(data, header)
+    tensors = tuple(_tensor_sizes(data, tensor, profile, tables) for tensor in container.tensors)
     whole = Bits(
         header_bits=8 * HEADER.size,
-        table_bits=8 * header.tables_size,
+        table_bits=8 * sum(tables),
         section_bits=8 * sum(_section_size(section.payload) for section in container.sections),
     )
     described = sum(
@@ -134,7 +143,7 @@ def measure(data: bytes) -> Sizes:
         float32_bytes=float_bytes,
         int8_bytes=int8_bytes,
         bits_per_member_weight=8 * (len(data) - described) / coded if coded else None,
-        workspace_bytes=max((_workspace(tensor) for tensor in container.tensors), default=0),
+        workspace_bytes=max((_workspace(data, tensor) for tensor in container.tensors), default=0),
         tensors=tensors,
         **_sum([whole, *tensors]),
     )
@@ -149,7 +158,18 @@ def _sum(parts: Iterable[Bits]) -> dict[str, int]:
     return {field.name: sum(getattr(part, field.name) for part in kept) for field in fields(Bits)}
 
 
-def _tensor_sizes(data: bytes, tensor: StoredTensor) -> TensorSizes:
+def _table_sizes(data: bytes, header: Header) -> list[int]:
+    """Bytes of each table with its entry in the directory."""
+    start = HEADER.size + header.tensor_count * RECORD.size + header.names_size
+    start += 4 * header.scale_count
+    directory = data[start : start + header.table_count * TABLE_ENTRY.size]
+    return [TABLE_ENTRY.size + size for _, _, size in TABLE_ENTRY.iter_unpack(directory)]
+
+
+def _tensor_sizes(
+    data: bytes, tensor: StoredTensor, profile: str, tables: list[int]
+) -> TensorSizes:
+    """The sizes of one tensor; it takes what *tables* still hold for those that it names."""
     record = tensor.record
     checksums = record.block_count * (BLOCK_ENTRY.size + LANE_CRC * record.lanes)
     stored = sum(end - start - LANE_CRC * record.lanes for start, end, _ in tensor.blocks)
@@ -158,13 +178,22 @@ def _tensor_sizes(data: bytes, tensor: StoredTensor) -> TensorSizes:
         parts = [_shared_parts(data[start:end], record.copies) for start, end, _ in tensor.blocks]
         metadata = sum(part[0] for part in parts)
         pattern = sum(part[1] for part in parts)
+    if tensor.tables is not None:
+        metadata = sum(
+            _stream_sizes(record, number, end - start, profile)
+            for number, (start, end, _) in enumerate(tensor.blocks)
+        )
+    named = range(record.first_table, record.first_table + record.table_count)
+    table_bytes = sum(tables[number] for number in named)
+    for number in named:
+        tables[number] = 0  # tensors after the first that names a table have it for nothing
     exact = stored if record.bits == 0 else 0
     bits = Bits(
         header_bits=8 * (RECORD.size + record.name_size),
         metadata_bits=8 * metadata,
         pattern_bits=8 * pattern,
         parameter_bits=8 * (stored - exact - metadata - pattern),
-        table_bits=32 * record.scale_count,
+        table_bits=32 * record.scale_count + 8 * table_bytes,
         index_bits=8 * checksums,
         exact_bits=8 * exact,
     )
@@ -192,6 +221,14 @@ def _shared_parts(block: bytes, members: int) -> tuple[int, int]:
     return metadata, min(pattern, len(block) - metadata)
 
 
+def _stream_sizes(record: TensorRecord, number: int, size: int, profile: str) -> int:
+    """Bytes of a block that say how long its code streams and their parts are (S10)."""
+    n = min(record.block_positions, record.elements - number * record.block_positions)
+    parts = PARTS[profile] if n >= PARTS_FROM else 1
+    streams = record.lanes or record.copies
+    return min(STREAM_SIZE * streams * parts, size - LANE_CRC * record.lanes)
+
+
 def _plain_bytes(tensors: Iterable[StoredTensor], members: int) -> tuple[int, int, int]:
     """Bytes of all members uncompressed, of their flat int8, and member weights with codes."""
     float_bytes = int8_bytes = coded = 0
@@ -207,9 +244,18 @@ def _plain_bytes(tensors: Iterable[StoredTensor], members: int) -> tuple[int, in
     return float_bytes, int8_bytes, coded
 
 
-def _workspace(tensor: StoredTensor) -> int:
-    lanes = tensor.record.lanes
+def _workspace(data: bytes, tensor: StoredTensor) -> int:
+    """Bytes of the largest common part or lane (S7)."""
+    record = tensor.record
     largest = max((end - start for start, end, _ in tensor.blocks), default=0)
-    if lanes == 0 or largest == 0:
+    if record.lanes == 0 or largest == 0:
         return largest
-    return max(LANE_CRC * lanes, largest // lanes - LANE_CRC)
+    common = record.lane_entry * record.lanes
+    if record.coder == CODERS["fixed"]:
+        return max(common, (largest - common) // record.lanes)
+    stated = [
+        int.from_bytes(data[start + at : start + at + STREAM_SIZE], "little")
+        for start, _, _ in tensor.blocks
+        for at in range(0, common, record.lane_entry)
+    ]
+    return max(common, min(largest - common, max(stated)))  # a damaged size may be anything

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -19,8 +21,10 @@ from edgeens.container.blocks import TensorBlocks, encode_blocks
 from edgeens.container.checks import check_ensemble
 from edgeens.container.checksum import crc32c
 from edgeens.container.drawn import drawn_codes
+from edgeens.container.entropy import Streams, entropy_blocks, entropy_streams
 from edgeens.container.layout import (
     BYTE_ORDER,
+    CODERS,
     DIGITS,
     DTYPES,
     HEAD_CRC_OFFSET,
@@ -34,11 +38,13 @@ from edgeens.container.layout import (
     METHODS,
     MINOR,
     NO_AXIS,
+    PREDICTORS,
     PROFILES,
     SECTION_HEADER,
     Header,
     TensorRecord,
 )
+from edgeens.container.tables import Map, TablePool, plan_tables
 from edgeens.errors import MembersError
 
 Piece = bytes | memoryview
@@ -71,40 +77,65 @@ def serialise(coded: CodedEnsemble, *, threads: int = 1) -> bytes:
     return b"".join(_pieces(coded, threads))
 
 
+@dataclass(frozen=True, eq=False)
+class _Encoded:
+    """What a file holds of one tensor: blocks, digest, and its tables in the pool."""
+
+    blocks: TensorBlocks
+    digest: bytes
+    first_table: int = 0
+    table_count: int = 0
+
+
 def _pieces(coded: CodedEnsemble, threads: int) -> list[Piece]:
     """The file, cut anywhere."""
     check_ensemble(coded)
     tensors = sorted(coded.tensors, key=lambda tensor: tensor.name.encode())
     coded = replace(coded, tensors=tuple(tensors))
-    encoded, digests = _encode(coded, threads)
+    with _workers(threads) as map_:
+        pool, encoded = _encode(coded, map_)
     sections = [
         _section(section.type, section.payload, critical=section.critical)
         for section in coded.sections
     ]
-    sections.append(_section("DGST", b"".join(digests)))
-    blocks = [piece for tensor in encoded for piece in tensor.pieces]
+    sections.append(_section("DGST", b"".join(tensor.digest for tensor in encoded)))
+    blocks = [piece for tensor in encoded for piece in tensor.blocks.pieces]
     behind = sum(piece.nbytes if isinstance(piece, memoryview) else len(piece) for piece in blocks)
     behind += sum(len(section) for section in sections)
-    return [_head(coded, encoded, len(sections), behind), *blocks, *sections]
+    return [_head(coded, encoded, pool, len(sections), behind), *blocks, *sections]
 
 
-def _encode(coded: CodedEnsemble, threads: int) -> tuple[list[TensorBlocks], list[bytes]]:
-    """Every tensor's blocks and its digest (S11.2), in the order of the file."""
+@contextmanager
+def _workers(threads: int) -> Iterator[Map]:
+    """A map over that many threads."""
+    if threads == 1:
+        yield map
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield pool.map
 
-    def encode(number: int) -> tuple[TensorBlocks, bytes]:
-        tensor = coded.tensors[number]
-        blocks = encode_blocks(
-            tensor, coded.members, profile=coded.profile, block_codes=coded.block_codes
-        )
-        return blocks, _digest(tensor, coded.members, number)
 
-    numbers = range(len(coded.tensors))
-    if threads > 1 and len(numbers) > 1:
-        with ThreadPoolExecutor(threads) as pool:
-            results = list(pool.map(encode, numbers))
-    else:
-        results = [encode(number) for number in numbers]
-    return [blocks for blocks, _ in results], [digest for _, digest in results]
+def _encode(coded: CodedEnsemble, map_: Map) -> tuple[TablePool, list[_Encoded]]:
+    """The table pool, and every tensor's blocks and digest (S11.2), in the order of the file."""
+    members, profile, block_codes = coded.members, coded.profile, coded.block_codes
+
+    def streams(tensor: CodedTensor) -> Streams | None:
+        if tensor.coder == "fixed":
+            return None
+        return entropy_streams(tensor, members, profile=profile, block_codes=block_codes)
+
+    def encode(number: int) -> _Encoded:
+        tensor, of_tensor, planned = coded.tensors[number], parts[number], plans[number]
+        digest = _digest(tensor, members, number)
+        if of_tensor is not None and planned is not None:
+            first, coding = planned
+            return _Encoded(entropy_blocks(of_tensor, coding), digest, first, coding.table_count)
+        blocks = encode_blocks(tensor, members, profile=profile, block_codes=block_codes)
+        return _Encoded(blocks, digest)
+
+    parts = list(map_(streams, coded.tensors))
+    pool, plans = plan_tables(parts, map_=map_)
+    return pool, list(map_(encode, range(len(coded.tensors))))
 
 
 def _digest(tensor: CodedTensor, members: int, number: int) -> bytes:
@@ -133,20 +164,26 @@ def _section(type_: str, payload: bytes, *, critical: bool = False) -> bytes:
 
 
 def _head(
-    coded: CodedEnsemble, encoded: list[TensorBlocks], section_count: int, behind: int
+    coded: CodedEnsemble,
+    encoded: list[_Encoded],
+    pool: TablePool,
+    section_count: int,
+    behind: int,
 ) -> bytes:
     """The file up to and including the block index (S2), *behind* bytes following it."""
     names = [tensor.name.encode() for tensor in coded.tensors]
     scales = [_scales(tensor) for tensor in coded.tensors]
-    ends = [np.cumsum(blocks.sizes) for blocks in encoded]
+    ends = [np.cumsum(tensor.blocks.sizes) for tensor in encoded]
     index = b"".join(
-        np.stack([end.astype("<u4"), blocks.crcs.astype("<u4")], axis=1).tobytes()
-        for end, blocks in zip(ends, encoded, strict=True)
+        np.stack([end.astype("<u4"), tensor.blocks.crcs.astype("<u4")], axis=1).tobytes()
+        for end, tensor in zip(ends, encoded, strict=True)
     )
+    tables = pool.pack()
+    entropy = any(tensor.coder == "entropy" for tensor in coded.tensors)
     header = Header(
         magic=MAGIC,
         major=MAJOR,
-        minor=MINOR,
+        minor=MINOR if entropy else 0,
         byte_order=BYTE_ORDER,
         head_crc=0,
         section_count=section_count,
@@ -157,22 +194,22 @@ def _head(
         tensor_count=len(names),
         names_size=sum(map(len, names)),
         scale_count=sum(map(len, scales)) // 4,
-        table_count=0,
-        tables_size=0,
+        table_count=len(pool.bodies),
+        tables_size=len(tables),
         block_count=sum(map(len, ends)),
         reserved_60=0,
     )
     _check_counts(header)
     header = header._replace(file_size=header.head_size + behind)
     records = _records(coded, encoded, ends, scales, header.head_size)
-    head = bytearray(b"".join((HEADER.pack(*header), *records, *names, *scales, index)))
+    head = bytearray(b"".join((HEADER.pack(*header), *records, *names, *scales, tables, index)))
     head[HEAD_CRC_OFFSET : HEAD_CRC_OFFSET + 4] = crc32c(head).to_bytes(4, "little")
     return bytes(head)
 
 
 def _records(
     coded: CodedEnsemble,
-    encoded: list[TensorBlocks],
+    encoded: list[_Encoded],
     ends: list[np.ndarray],
     scales: list[bytes],
     head_size: int,
@@ -184,7 +221,7 @@ def _records(
     block_starts = accumulate((len(end) for end in ends), initial=0)
     offsets = accumulate(sizes, initial=head_size)
     records = []
-    for tensor, blocks, end, scale, size in zip(
+    for tensor, stored, end, scale, size in zip(
         coded.tensors, encoded, ends, scales, sizes, strict=True
     ):
         if size > _MAX_TENSOR_BYTES:
@@ -199,7 +236,9 @@ def _records(
             scale_count=len(scale) // 4,
             first_block=next(block_starts),
             block_count=len(end),
-            block_positions=blocks.positions,
+            block_positions=stored.blocks.positions,
+            first_table=stored.first_table,
+            table_count=stored.table_count,
         )
         records.append(record.pack())
     return records
@@ -218,9 +257,9 @@ def _record(tensor: CodedTensor, members: int) -> TensorRecord:
         ndim=len(shape),
         dims=shape + (0,) * (MAX_DIMS - len(shape)),
         method=METHODS[tensor.method],
-        coder=0,
+        coder=CODERS[tensor.coder],
         bits=grid.bits if grid else 0,
-        predictor=0,
+        predictor=PREDICTORS[tensor.predictor],
         digits=DIGITS[tensor.digits],
         channel_axis=axis,
         parent_levels=draw.parent_levels if draw else 0,

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from edgeens.coded import CodedEnsemble, CodedTensor
-from edgeens.ensemble import Array, Ensemble, MemberTensor
+from edgeens.ensemble import Array, Ensemble, LayerInputs, MemberTensor
 from edgeens.errors import MembersError
+from edgeens.quantize.feedback import code_with_feedback
 from edgeens.quantize.grid import Clip, fit_grid, quantize
 
 Progress = Callable[[str, int, int], None]
+InputsOf = Callable[[str], LayerInputs | None]
 
 # How the values of a type (S4.2) are held, little-endian; bfloat16 has no NumPy type.
 _HELD_AS: dict[str, np.dtype[Any]] = {
@@ -42,6 +44,8 @@ def quantize_ensemble(
     bits: int = 8,
     per_channel: bool = False,
     clip: Clip | None = None,
+    inputs: InputsOf | None = None,
+    rate: float = 0.0,
     progress: Progress | None = None,
 ) -> CodedEnsemble:
     """Put the tensors that may be quantised on grids, and keep the others exactly.
@@ -51,7 +55,12 @@ def quantize_ensemble(
         bits: width of a code, 2 to 8.
         per_channel: a scale for each output channel, where a tensor has them, else one a tensor.
         clip: as in fit_grid; None takes "minmax" at 8 bits, where clipping gains nothing worth
-            its damage to large weights, and "mse" below, where a step is what hurts.
+            its damage to large weights, and "mse" below, where a step is what hurts; but with
+            *inputs* always "minmax": feedback makes good a wide step, not a clipped weight.
+        inputs: gives a tensor's inputs on calibration data by its name, or None where there are
+            none. Those tensors are rounded with error feedback, the others to nearest. Asked once
+            for each tensor to quantise, in their order.
+        rate: as in code_with_feedback; for tensors that have inputs.
         progress: called after each tensor with its name, how many are done, and of how many.
 
     Returns:
@@ -63,7 +72,6 @@ def quantize_ensemble(
             tensor's copies are neither 1 nor K; its type is unknown or not that of its values; or
             *bits* is out of range.
     """
-    chosen: Clip = clip or ("minmax" if bits == 8 else "mse")
     coded = []
     for done, tensor in enumerate(ensemble.tensors, start=1):
         if tensor.values.ndim == 0 or tensor.copies not in (1, ensemble.members):
@@ -72,7 +80,8 @@ def quantize_ensemble(
                 f"count 1 or {ensemble.members} copies, one for each member"
             )
         if tensor.quantise:
-            coded.append(_plain_tensor(tensor, bits, per_channel, chosen))
+            layer = inputs(tensor.name) if inputs is not None else None
+            coded.append(_plain_tensor(tensor, bits, per_channel, clip, layer, rate))
         else:
             coded.append(exact_tensor(tensor))
         if progress is not None:
@@ -107,8 +116,17 @@ def float_values(tensor: MemberTensor) -> Array:
     return values
 
 
-def _plain_tensor(tensor: MemberTensor, bits: int, per_channel: bool, clip: Clip) -> CodedTensor:
+def _plain_tensor(
+    tensor: MemberTensor,
+    bits: int,
+    per_channel: bool,
+    clip: Clip | None,
+    layer: LayerInputs | None,
+    rate: float,
+) -> CodedTensor:
     """The tensor of all members as codes on one grid."""
+    if clip is None:
+        clip = "mse" if bits < 8 and layer is None else "minmax"
     values = float_values(tensor)
     grid = fit_grid(
         values,
@@ -118,7 +136,11 @@ def _plain_tensor(tensor: MemberTensor, bits: int, per_channel: bool, clip: Clip
         clip=clip,
         name=tensor.name,
     )
-    return CodedTensor(tensor.name, tensor.dtype, quantize(values, grid), grid, "plain")
+    if layer is None:
+        codes = quantize(values, grid)
+    else:
+        codes = code_with_feedback(values, grid, layer, rate=rate)
+    return CodedTensor(tensor.name, tensor.dtype, codes, grid, "plain")
 
 
 def _held(tensor: MemberTensor) -> Array:

@@ -86,6 +86,14 @@ typedef enum eens_method {
 
 typedef enum eens_coder { EENS_FIXED = 0, EENS_ENTROPY = 1 } eens_coder;
 
+/* S10.3 */
+typedef enum eens_predictor {
+    EENS_NO_PREDICTOR = 0,
+    EENS_FIRST_MEMBER = 1,
+    EENS_RUNNING_MEAN = 2,
+    EENS_TRANSFORM = 3
+} eens_predictor;
+
 typedef enum eens_digits { EENS_NO_DIGITS = 0, EENS_BALANCED = 1, EENS_PLANES = 2 } eens_digits;
 
 /* What eens_decode writes. Exact tensors (bits 0) know EENS_AS_VALUES only. */
@@ -117,6 +125,9 @@ typedef struct eens_file {
     uint32_t tensor_count;
     uint32_t names_offset;
     uint32_t scales_offset;
+    uint32_t tables_offset;
+    uint32_t tables_size;
+    uint32_t table_count;
     uint32_t index_offset;
     uint32_t block_count;
     uint32_t section_count;
@@ -141,11 +152,14 @@ typedef struct eens_tensor {
     uint16_t name_size;
     uint16_t copies;
     int16_t zero_point;
+    uint16_t first_table;
+    uint16_t table_count;
     uint8_t dtype;
     uint8_t ndim;
     uint8_t method;
     uint8_t coder;
     uint8_t bits;
+    uint8_t predictor;
     uint8_t digits;
     uint8_t channel_axis;
     uint8_t parent_levels;
@@ -199,15 +213,17 @@ eens_status eens_tensor_name(const eens_file *file, const eens_tensor *tensor, c
 eens_status eens_scales(const eens_file *file, const eens_tensor *tensor, uint32_t first,
                         uint32_t count, float *scales);
 
-/* Bytes of workspace that eens_decode needs for any blocks of this tensor: 0 for a file in memory
- * with the coder fixed; else the largest common part or lane, exactly. */
+/* Bytes of workspace that eens_decode needs for any blocks of this tensor, exactly. With the coder
+ * entropy: its tables made ready, and the codes of one copy of a block (joint: of all members). For
+ * a file that is not in memory besides: the largest common part or lane. Each call that runs at the
+ * same time as another needs a workspace of its own. */
 eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor, size_t *size);
 
 /* Bytes of output that a request needs, from the first to the last element, strides included. */
 eens_status eens_output_size(const eens_file *file, const eens_tensor *tensor,
                              const eens_request *request, size_t *size);
 
-/* Decodes a range of blocks (S7, S8, S9). Output: the copies one after the other, each the
+/* Decodes a range of blocks (S7 to S10). Output: the copies one after the other, each the
  * positions of the range; it has to be aligned for its element type. Output NULL: nothing is
  * written, everything is checked. After a refusal the output is unspecified. The workspace needs no
  * alignment and may be NULL where none is needed. where may be NULL. */

@@ -38,7 +38,10 @@ uint32_t eens_block_count_at(const eens_tensor *tensor, uint32_t block) {
 static bool size_fits(const eens_tensor *tensor, uint32_t n, uint32_t size) {
     uint32_t members = tensor->copies;
     uint32_t lanes = eens_lane_count(tensor);
-    if (!eens_is_supported(tensor)) {
+    if (tensor->coder != EENS_FIXED && tensor->method != EENS_SHARED) {
+        return size >= (tensor->method == EENS_JOINT ? 4 * members : 8 * lanes);
+    }
+    if (tensor->coder != EENS_FIXED || tensor->method == EENS_JOINT) {
         return size >= 1;
     }
     if (tensor->method == EENS_SHARED) {

@@ -1,6 +1,6 @@
 /* A tensor of a file that is being opened (S12, 7): what its record says against the parts of the
  * file that the tensors before it have left. */
-#include "eens_internal.h"
+#include "eens_entropy.h"
 
 /* S12, 7.1. */
 static eens_status check_name(const eens_file *file, const eens_tensor *tensor, eens_head *head) {
@@ -96,14 +96,19 @@ static uint64_t decoded_size(const eens_tensor *tensor) {
 eens_status eens_tensor_check(const eens_file *file, uint32_t index, uint64_t limit,
                               eens_head *head, eens_where *where) {
     eens_tensor tensor;
-    eens_record_rest rest;
-    eens_status status = eens_record_load(file, index, &tensor, &rest);
+    bool reserved_is_zero;
+    eens_status status = eens_record_load(file, index, &tensor, &reserved_is_zero);
     if (status == EENS_OK) {
         status = check_name(file, &tensor, head);
     }
     if (status == EENS_OK) {
-        status = eens_record_check(file, head->table_count, &rest, &tensor);
+        status = eens_record_check(file, reserved_is_zero, &tensor);
     }
+#if !defined(EENS_NO_ENTROPY)
+    if (status == EENS_OK && tensor.coder != EENS_FIXED && eens_is_supported(&tensor)) {
+        status = eens_tables_check(file, &tensor);
+    }
+#endif
     if (status == EENS_OK) {
         status = check_scales(file, &tensor, head);
     }

@@ -1,5 +1,5 @@
 /* Decoding (S12): checks the request, walks its blocks, and hands each to its method. */
-#include "eens_internal.h"
+#include "eens_entropy.h"
 
 /* What a request comes to. */
 typedef struct eens_plan {
@@ -72,13 +72,18 @@ eens_status eens_output_size(const eens_file *file, const eens_tensor *tensor,
 }
 
 /* The part of a block that has to be in one piece: all of it, or its common part or a lane. */
-static uint32_t largest_part(const eens_tensor *tensor, const eens_block *block) {
-    if (tensor->method == EENS_SHARED) {
-        return block->size;
+static eens_status largest_part(const eens_file *file, const eens_tensor *tensor,
+                                const eens_block *block, uint32_t *size) {
+#if !defined(EENS_NO_ENTROPY)
+    if (tensor->coder != EENS_FIXED) {
+        return eens_entropy_input(file, tensor, block, size);
     }
+#endif
+    (void)file;
     uint32_t common = 4 * eens_lane_count(tensor);
     uint32_t lane = eens_lane_bytes(tensor, block->count);
-    return lane > common ? lane : common;
+    *size = tensor->method == EENS_SHARED ? block->size : lane > common ? lane : common;
+    return EENS_OK;
 }
 
 eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor, size_t *size) {
@@ -90,19 +95,33 @@ eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor
     if (!eens_is_supported(tensor)) {
         return EENS_ERR_UNSUPPORTED;
     }
-    if (file->data != NULL || tensor->block_count == 0) {
+    if (tensor->block_count == 0) {
         return EENS_OK;
     }
-    /* Blocks of lanes shrink only at the tensor's end; those of shared each have their own size. */
-    uint32_t blocks = tensor->method == EENS_SHARED ? tensor->block_count : 1;
-    for (uint32_t i = 0; i < blocks; i++) {
-        eens_status status = eens_block_at(file, tensor, i, &block);
+    eens_status status = EENS_OK;
+#if !defined(EENS_NO_ENTROPY)
+    if (tensor->coder != EENS_FIXED) {
+        status = eens_coding_size(file, tensor, size);
+    }
+#endif
+    if (file->data != NULL || status != EENS_OK) {
+        return status;
+    }
+    /* Blocks of lanes of one size shrink only at the tensor's end. */
+    bool alike = tensor->method != EENS_SHARED && tensor->coder == EENS_FIXED;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < (alike ? 1 : tensor->block_count); i++) {
+        uint32_t part = 0;
+        status = eens_block_at(file, tensor, i, &block);
+        if (status == EENS_OK) {
+            status = largest_part(file, tensor, &block, &part);
+        }
         if (status != EENS_OK) {
             return status;
         }
-        uint32_t part = largest_part(tensor, &block);
-        *size = part > *size ? part : *size;
+        most = part > most ? part : most;
     }
+    *size += most;
     return EENS_OK;
 }
 
@@ -118,6 +137,11 @@ eens_status eens_block_view(const eens_job *job, const uint8_t **bytes) {
 /* One located block: codes by its method, then values in their place. */
 static eens_status decode_block(const eens_job *job) {
     const eens_tensor *tensor = job->tensor;
+#if !defined(EENS_NO_ENTROPY)
+    if (job->coding != NULL && tensor->method != EENS_DRAWN) {
+        return eens_entropy_decode(job);
+    }
+#endif
     eens_status status = tensor->method == EENS_SHARED  ? eens_shared_decode(job)
                          : tensor->method == EENS_DRAWN ? eens_drawn_decode(job)
                                                         : eens_lanes_decode(job);
@@ -142,9 +166,10 @@ static eens_status decode_blocks(eens_job *job, const eens_request *request, een
         where->block = (int32_t)(request->first_block + i);
         eens_status status =
             eens_block_at(job->file, job->tensor, request->first_block + i, &job->block);
-        if (status == EENS_OK && job->file->data == NULL &&
-            job->workspace_size < largest_part(job->tensor, &job->block)) {
-            status = EENS_ERR_WORKSPACE;
+        if (status == EENS_OK && job->file->data == NULL && job->coding == NULL) {
+            uint32_t part;
+            status = largest_part(job->file, job->tensor, &job->block, &part);
+            status = status == EENS_OK && job->workspace_size < part ? EENS_ERR_WORKSPACE : status;
         }
         if (status == EENS_OK) {
             status = decode_block(job);
@@ -195,6 +220,17 @@ eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
     job.type = plan.type;
     job.element = plan.element;
     job.fast_crc = eens_crc_is_fast(bytes_of(tensor, plan.positions, plan.copy_count));
+    job.coding = NULL;
+#if !defined(EENS_NO_ENTROPY)
+    eens_coding coding;
+    if (tensor->coder != EENS_FIXED && request->block_count != 0) {
+        status = eens_coding_begin(&job, &coding);
+        if (status != EENS_OK) {
+            return status;
+        }
+        job.coding = &coding;
+    }
+#endif
     return decode_blocks(&job, request, where);
 }
 

@@ -1,5 +1,5 @@
 /* Drawn members (S9): the parent's codes are stored; each member's follow from them and a key. */
-#include "eens_internal.h"
+#include "eens_entropy.h"
 
 #define CHUNK 64u /* positions worked on at a time; a multiple of 8 */
 
@@ -90,20 +90,33 @@ static void draw_chunk(const eens_job *job, uint32_t at, uint32_t count, const i
     }
 }
 
+/* The parent's codes: as fields of bits bits, of which bytes are the simplest case. */
+static eens_status open_parents(const eens_job *job, const uint8_t **bytes, uint32_t *bits) {
+#if !defined(EENS_NO_ENTROPY)
+    if (job->coding != NULL) {
+        *bits = 8;
+        return eens_entropy_parents(job, bytes);
+    }
+#endif
+    *bits = eens_parent_bits(job->tensor);
+    eens_status status = eens_lanes_open(job);
+    if (status == EENS_OK) {
+        status = eens_lane_view(job, 0, job->workspace, bytes);
+    }
+    if (status == EENS_OK && !eens_padding_is_zero(*bytes, job->block.count * *bits)) {
+        status = EENS_ERR_BLOCK_CONTENT;
+    }
+    return status;
+}
+
 eens_status eens_drawn_decode(const eens_job *job) {
     int8_t parents[CHUNK];
     uint8_t rests[CHUNK];
     const uint8_t *bytes;
-    uint32_t bits = eens_parent_bits(job->tensor);
-    eens_status status = eens_lanes_open(job);
-    if (status == EENS_OK) {
-        status = eens_lane_view(job, 0, job->workspace, &bytes);
-    }
+    uint32_t bits;
+    eens_status status = open_parents(job, &bytes, &bits);
     if (status != EENS_OK) {
         return status;
-    }
-    if (!eens_padding_is_zero(bytes, job->block.count * bits)) {
-        return EENS_ERR_BLOCK_CONTENT;
     }
     for (uint32_t at = 0; at < job->block.count; at += CHUNK) {
         uint32_t part = job->block.count - at < CHUNK ? job->block.count - at : CHUNK;

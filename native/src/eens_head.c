@@ -1,5 +1,5 @@
 /* The head (S12, 1 to 6): magic, header, checksum, tables. */
-#include "eens_internal.h"
+#include "eens_entropy.h"
 
 /* S12, 1 to 3. header holds the first 64 bytes, or all there are. */
 static eens_status check_start(const uint8_t *header, uint64_t size) {
@@ -31,21 +31,22 @@ static eens_status load_header(const uint8_t *header, eens_file *file, eens_head
     file->member_count = (uint16_t)eens_load16(header + 32);
     file->profile = header[34];
     file->tensor_count = eens_load32(header + 36);
+    file->tables_size = eens_load32(header + 52);
     file->block_count = eens_load32(header + 56);
     uint32_t names_size = eens_load32(header + 40);
-    uint32_t tables_size = eens_load32(header + 52);
     head->scale_count = eens_load32(header + 44);
-    head->table_count = eens_load32(header + 48);
+    file->table_count = eens_load32(header + 48);
     if (file->section_count > 64 || file->member_count < 1 ||
         file->member_count > EENS_MAX_MEMBERS || file->profile > 1 || header[35] != 0 ||
         file->tensor_count > 65535 || names_size > most || head->scale_count > most ||
-        head->table_count > 1024 || tables_size > most || file->block_count > most ||
+        file->table_count > 1024 || file->tables_size > most || file->block_count > most ||
         eens_load32(header + 60) != 0) {
         return EENS_ERR_HEADER;
     }
     file->names_offset = EENS_HEADER_BYTES + EENS_RECORD_BYTES * file->tensor_count;
     file->scales_offset = file->names_offset + names_size;
-    file->index_offset = file->scales_offset + 4 * head->scale_count + tables_size;
+    file->tables_offset = file->scales_offset + 4 * head->scale_count;
+    file->index_offset = file->tables_offset + file->tables_size;
     head->data_end = (uint64_t)file->index_offset + (uint64_t)EENS_ENTRY_BYTES * file->block_count;
     return head->data_end <= file->size ? EENS_OK : EENS_ERR_HEADER;
 }
@@ -64,16 +65,15 @@ static eens_status check_head_crc(const eens_file *file, uint8_t *header, const 
 }
 
 /* S12, 6. */
-static eens_status check_tables(const eens_file *file, const eens_head *head,
-                                uint32_t tables_size) {
+static eens_status check_tables(const eens_file *file) {
     uint8_t buffer[8];
-    uint64_t offset = file->index_offset - tables_size;
-    uint64_t sum = 8u * head->table_count;
-    if (sum > tables_size) {
+    uint64_t sum = 8u * file->table_count;
+    if (sum > file->tables_size) {
         return EENS_ERR_TABLE;
     }
-    for (uint32_t i = 0; i < head->table_count; i++) {
-        const uint8_t *entry = eens_view(file, offset + 8 * i, 8, buffer);
+    for (uint32_t i = 0; i < file->table_count; i++) {
+        const uint8_t *entry =
+            eens_view(file, file->tables_offset + 8 * (uint64_t)i, 8, buffer);
         if (entry == NULL) {
             return EENS_ERR_READ;
         }
@@ -82,7 +82,7 @@ static eens_status check_tables(const eens_file *file, const eens_head *head,
         }
         sum += eens_load32(entry + 4);
     }
-    return sum == tables_size ? EENS_OK : EENS_ERR_TABLE;
+    return sum == file->tables_size ? EENS_OK : EENS_ERR_TABLE;
 }
 
 eens_status eens_head_check(eens_file *file, eens_head *head) {
@@ -102,5 +102,13 @@ eens_status eens_head_check(eens_file *file, eens_head *head) {
     if (status == EENS_OK) {
         status = check_head_crc(file, header, head);
     }
-    return status == EENS_OK ? check_tables(file, head, eens_load32(header + 52)) : status;
+    if (status == EENS_OK) {
+        status = check_tables(file);
+    }
+#if !defined(EENS_NO_ENTROPY)
+    if (status == EENS_OK && file->minor != 0) {
+        status = eens_bodies_check(file);
+    }
+#endif
+    return status;
 }

@@ -2,8 +2,8 @@
  *
  * The way of a call: eens_open.c checks the file (S12) with eens_head.c, eens_check.c, eens_name.c,
  * eens_record.c, eens_block.c and eens_section.c. eens_decode.c walks blocks and hands each to
- * eens_lanes.c, eens_shared.c or eens_drawn.c, which leave codes in the output; eens_values.c turns
- * codes into values.
+ * eens_lanes.c, eens_shared.c or eens_drawn.c, which leave codes in the output, or, with the coder
+ * entropy, to eens_entropy.c (see eens_entropy.h); eens_values.c turns codes into values.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef EENS_INTERNAL_H
 #define EENS_INTERNAL_H
@@ -17,7 +17,7 @@
 #define EENS_RECORD_BYTES 96u /* S4 */
 #define EENS_ENTRY_BYTES 8u   /* S6 */
 #define EENS_SECTION_BYTES 20u /* S11 */
-#define EENS_MINOR 0u          /* the newest minor version that this decoder knows */
+#define EENS_MINOR 1u          /* the newest minor version that this decoder knows */
 #define EENS_MAX_SHARED 16u    /* members of a shared tensor (S4.3) */
 
 /* True only where the compiler says so; elsewhere values are composed byte by byte. */
@@ -68,8 +68,9 @@ typedef struct eens_job {
     const eens_file *file;
     const eens_tensor *tensor;
     eens_block block;
-    uint8_t *workspace; /* used only when the file is not in memory */
+    uint8_t *workspace; /* used when the file is not in memory, and by the coder entropy */
     size_t workspace_size;
+    const struct eens_coding *coding; /* eens_entropy.h; NULL with the coder fixed */
     uint8_t *output; /* where the block starts in the first copy asked for; NULL: check only */
     size_t stride;      /* bytes from one copy to the next in the output */
     uint16_t first_copy;
@@ -82,7 +83,6 @@ typedef struct eens_job {
 /* What the header says that eens_file does not keep, and what the records so far have used up. */
 typedef struct eens_head {
     uint32_t scale_count;
-    uint32_t table_count;
     uint32_t names_used; /* bytes */
     uint32_t scales_used;
     uint32_t blocks_used;
@@ -93,14 +93,6 @@ typedef struct eens_head {
 static inline uint32_t eens_names_size(const eens_file *file) {
     return file->scales_offset - file->names_offset;
 }
-
-/* The fields of a record that eens_tensor does not keep. */
-typedef struct eens_record_rest {
-    uint16_t first_table;
-    uint16_t table_count;
-    uint8_t predictor;
-    bool reserved_is_zero;
-} eens_record_rest;
 
 /* eens_head.c (S12, 1 to 6): the header, the head's checksum, the tables. */
 eens_status eens_head_check(eens_file *file, eens_head *head);
@@ -130,9 +122,8 @@ eens_status eens_name_compare(const eens_file *file, uint32_t offset, uint32_t s
 
 /* eens_record.c (S4): reads record number index, and checks what stands for itself (S12, 7.2). */
 eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor,
-                             eens_record_rest *rest);
-eens_status eens_record_check(const eens_file *file, uint32_t table_count,
-                              const eens_record_rest *rest, eens_tensor *tensor);
+                             bool *reserved_is_zero);
+eens_status eens_record_check(const eens_file *file, bool reserved_is_zero, eens_tensor *tensor);
 uint32_t eens_dtype_bytes(uint8_t dtype); /* 0: unknown */
 
 /* eens_block.c (S6, S7) */
@@ -151,10 +142,18 @@ eens_status eens_section_load(const eens_file *file, uint64_t offset, uint32_t i
                               eens_section *section);
 eens_status eens_sections_check(const eens_file *file, eens_where *where);
 
-/* eens_decode.c: what all methods need of a block. */
+/* Whether this decoder decodes the tensor; shared with the coder entropy and joint with the coder
+ * fixed are reserved (S10). */
 static inline bool eens_is_supported(const eens_tensor *tensor) {
+#if defined(EENS_NO_ENTROPY)
     return tensor->coder == EENS_FIXED && tensor->method != EENS_JOINT;
+#else
+    return tensor->coder == EENS_FIXED ? tensor->method != EENS_JOINT
+                                       : tensor->method != EENS_SHARED;
+#endif
 }
+
+/* eens_decode.c: what all methods need of a block. */
 /* The whole block, its CRC compared. */
 eens_status eens_block_view(const eens_job *job, const uint8_t **bytes);
 /* Where the codes of a copy (counted from the first asked for) go: the last count bytes of the room

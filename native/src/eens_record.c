@@ -28,7 +28,7 @@ static bool is_float(uint8_t dtype) {
 }
 
 eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor,
-                             eens_record_rest *rest) {
+                             bool *reserved_is_zero) {
     uint8_t buffer[EENS_RECORD_BYTES];
     uint64_t offset = EENS_HEADER_BYTES + (uint64_t)EENS_RECORD_BYTES * index;
     const uint8_t *bytes = eens_view(file, offset, EENS_RECORD_BYTES, buffer);
@@ -48,7 +48,7 @@ eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor 
     tensor->method = bytes[48];
     tensor->coder = bytes[49];
     tensor->bits = bytes[50];
-    rest->predictor = bytes[51];
+    tensor->predictor = bytes[51];
     tensor->digits = bytes[52];
     tensor->channel_axis = bytes[53];
     tensor->parent_levels = bytes[54];
@@ -59,9 +59,9 @@ eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor 
     tensor->block_positions = eens_load32(bytes + 72);
     tensor->copies = (uint16_t)eens_load16(bytes + 76);
     tensor->zero_point = (int16_t)((int32_t)(eens_load16(bytes + 78) ^ 0x8000u) - 0x8000);
-    rest->first_table = (uint16_t)eens_load16(bytes + 80);
-    rest->table_count = (uint16_t)eens_load16(bytes + 82);
-    rest->reserved_is_zero = bytes[55] == 0 && eens_load32(bytes + 84) == 0;
+    tensor->first_table = (uint16_t)eens_load16(bytes + 80);
+    tensor->table_count = (uint16_t)eens_load16(bytes + 82);
+    *reserved_is_zero = bytes[55] == 0 && eens_load32(bytes + 84) == 0;
     tensor->key = eens_load64(bytes + 88);
     return EENS_OK;
 }
@@ -103,8 +103,7 @@ static bool bits_fit(const eens_tensor *tensor) {
 }
 
 /* method, coder, bits, predictor, digits (S4.3), in this order. */
-static eens_status check_method(uint8_t predictor, eens_status unknown,
-                                const eens_tensor *tensor) {
+static eens_status check_method(eens_status unknown, const eens_tensor *tensor) {
     if (tensor->method > EENS_DRAWN || tensor->coder > EENS_ENTROPY) {
         return unknown;
     }
@@ -114,10 +113,10 @@ static eens_status check_method(uint8_t predictor, eens_status unknown,
     if (!bits_fit(tensor)) {
         return EENS_ERR_RECORD;
     }
-    if (predictor > 3) {
+    if (tensor->predictor > EENS_TRANSFORM) {
         return unknown;
     }
-    if (predictor != 0 && tensor->method != EENS_JOINT) {
+    if (tensor->predictor != EENS_NO_PREDICTOR && tensor->method != EENS_JOINT) {
         return EENS_ERR_RECORD;
     }
     if (tensor->digits > EENS_PLANES) {
@@ -166,21 +165,19 @@ static bool blocks_fit(const eens_tensor *tensor, uint8_t profile) {
     return tensor->block_count == (tensor->elements + most - 1) / most;
 }
 
-eens_status eens_record_check(const eens_file *file, uint32_t table_count,
-                              const eens_record_rest *rest, eens_tensor *tensor) {
+eens_status eens_record_check(const eens_file *file, bool reserved_is_zero, eens_tensor *tensor) {
     eens_status unknown = file->minor > EENS_MINOR ? EENS_ERR_UNSUPPORTED : EENS_ERR_RECORD;
     eens_status status = check_shape(unknown, tensor);
     if (status == EENS_OK) {
-        status = check_method(rest->predictor, unknown, tensor);
+        status = check_method(unknown, tensor);
     }
     if (status != EENS_OK) {
         return status;
     }
-    if (tensor->coder == EENS_FIXED) {
-        table_count = 0; /* so first_table and their number have to be 0 */
-    }
-    bool fits = rest->reserved_is_zero && grid_fits(tensor) &&
+    /* With the coder fixed first_table and their number have to be 0. */
+    uint32_t table_count = tensor->coder == EENS_FIXED ? 0 : file->table_count;
+    bool fits = reserved_is_zero && grid_fits(tensor) &&
                 copies_fit(tensor, file->member_count) && blocks_fit(tensor, file->profile) &&
-                (uint32_t)rest->first_table + rest->table_count <= table_count;
+                (uint32_t)tensor->first_table + tensor->table_count <= table_count;
     return fits ? EENS_OK : EENS_ERR_RECORD;
 }

@@ -5,7 +5,7 @@
  * number that will be used is checked again, against the parts of the file that it points into. */
 static bool parts_exist(const eens_file *file, const eens_tensor *tensor) {
     uint64_t names = eens_names_size(file);
-    uint64_t scales = (file->index_offset - file->scales_offset) / 4; /* tables count in: a bound */
+    uint64_t scales = (file->tables_offset - file->scales_offset) / 4;
     return (uint64_t)tensor->name_offset + tensor->name_size <= names &&
            tensor->name_size <= EENS_MAX_NAME &&
            (uint64_t)tensor->scale_index + tensor->scale_count <= scales &&
@@ -15,16 +15,16 @@ static bool parts_exist(const eens_file *file, const eens_tensor *tensor) {
 }
 
 eens_status eens_tensor_at(const eens_file *file, uint32_t index, eens_tensor *tensor) {
-    eens_record_rest rest;
+    bool reserved_is_zero;
     if (file == NULL || tensor == NULL) {
         return EENS_ERR_ARGUMENT;
     }
     if (index >= file->tensor_count) {
         return EENS_ERR_NOT_FOUND;
     }
-    eens_status status = eens_record_load(file, index, tensor, &rest);
+    eens_status status = eens_record_load(file, index, tensor, &reserved_is_zero);
     if (status == EENS_OK) {
-        status = eens_record_check(file, UINT32_MAX, &rest, tensor);
+        status = eens_record_check(file, reserved_is_zero, tensor);
     }
     return status == EENS_OK && !parts_exist(file, tensor) ? EENS_ERR_RECORD : status;
 }

@@ -95,7 +95,8 @@ static eens_status decode(const eens_file *file, const eens_tensor *tensor,
     status = eens_decode(file, tensor, request, workspace, needed,
                          output != NULL ? output->bytes : NULL,
                          output != NULL ? output->size : 0, NULL);
-    if (needed != 0 && request->block_count == tensor->block_count) {
+    if (needed != 0 && request->block_count == tensor->block_count &&
+        request->member == EENS_ALL_MEMBERS) {
         CHECK(eens_decode(file, tensor, request, workspace, needed - 1, NULL, 0, NULL) != EENS_OK);
     }
     free(workspace);

@@ -1,0 +1,135 @@
+"""Pictures of the size benchmark, drawn from its results alone.
+
+After benchmarks.sizes; needs matplotlib.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sizes import OURS
+from edgeens.errors import MissingPackageError
+
+try:
+    from matplotlib.figure import Figure
+except ImportError as error:
+    raise MissingPackageError(
+        "drawing needs matplotlib; install the extra edgeens[report]"
+    ) from error
+
+_NOT_DRAWN = ("float32", "lz4 -12")  # 32 bits, and never below flat int8
+_ENTROPY = "order-0 entropy"
+_GREYS = ("#d9d9d9", "#c2c8cf", "#aab4be", "#8f9dab", "#748698", "#5b7085", "#435a71", "#2c455e")
+_OURS, _SECOND, _INK = "#d1495b", "#00798c", "#222222"
+
+
+def draw_sizes(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
+    """Bars of bits per member weight: a group an ensemble, a bar a coder, a line the entropy.
+
+    Figures stand on ours and on the smallest peer of each ensemble.
+    """
+    labels = [row["label"] for row in ensembles[0]["rows"]]
+    bars = [label for label in labels if label not in (*_NOT_DRAWN, _ENTROPY)]
+    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    axes = figure.subplots()
+    width = 0.86 / len(bars)
+    for group, ensemble in enumerate(ensembles):
+        bits = {row["label"]: row["bits_per_weight"] for row in ensemble["rows"]}
+        for number, label in enumerate(bars):
+            if bits[label] is None:
+                continue
+            left = group - 0.43 + number * width
+            color = _OURS if label == OURS else _GREYS[number]
+            name = label if group == 0 else None
+            axes.bar(left, bits[label], width * 0.92, align="edge", color=color, label=name)
+            if label in (OURS, _smallest_peer(bits)):
+                axes.annotate(
+                    f"{bits[label]:.2f}",
+                    (left + width / 2, bits[label]),
+                    xytext=(0, 2),
+                    textcoords="offset points",
+                    ha="center",
+                    va="bottom",
+                    fontsize=8,
+                    color=_OURS if label == OURS else _INK,
+                )
+        axes.hlines(
+            bits[_ENTROPY],
+            group - 0.43,
+            group + 0.43,
+            color=_INK,
+            linewidth=1,
+            linestyle=(0, (4, 2)),
+            label="order-0 entropy of each tensor" if group == 0 else None,
+        )
+    titles = [ensemble["title"].replace(", ", "\n") for ensemble in ensembles]
+    axes.set_xticks(range(len(ensembles)), titles, fontsize=8)
+    axes.set_ylabel("bits per member weight")
+    axes.set_ylim(0, 13)
+    axes.set_title("Size of 4 members at equal 8-bit codes (float32: 32 bits)", loc="left")
+    axes.legend(ncols=4, fontsize=8, frameon=False, loc="upper center")
+    _bare(axes)
+    _save(figure, path)
+
+
+def _smallest_peer(bits: dict[str, float | None]) -> str:
+    """The coder, beside ours, that needs the fewest bits; the entropy is no coder."""
+    peers = {
+        label: value
+        for label, value in bits.items()
+        if value is not None and label not in (OURS, _ENTROPY)
+    }
+    return min(peers, key=lambda label: peers[label])
+
+
+def draw_nll(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
+    """NLL on the test images against bits per member weight: a panel an ensemble."""
+    columns = 3
+    rows = -(-len(ensembles) // columns)
+    figure = Figure(figsize=(12, 3.6 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(ensembles) :]:
+        axes.remove()
+    for axes, ensemble in zip(grid.flat, ensembles, strict=False):
+        _nll_panel(axes, ensemble)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
+    title = "NLL of the test images against size; numbers: bits of a code"
+    figure.suptitle(title, x=0.01, ha="left")
+    _save(figure, path)
+
+
+def _nll_panel(axes: Any, ensemble: dict[str, Any]) -> None:
+    together, one = ensemble["float32"], ensemble["one_member"]
+    axes.axhline(together, color=_INK, linewidth=1, label="4 float32 members (32 bits)")
+    axes.axhline(one, color=_INK, linewidth=1, linestyle=":", label="one float32 member (mean)")
+    for (label, points), color in zip(ensemble["curves"].items(), (_OURS, _SECOND), strict=False):
+        x, y = [p["bits_mw"] for p in points], [p["nll"] for p in points]
+        axes.plot(x, y, "o-", color=color, markersize=4, label=f"edgeens, {label}")
+        for point in points:
+            place = (point["bits_mw"], point["nll"])
+            shift = {"xytext": (3, 4), "textcoords": "offset points"}
+            axes.annotate(
+                str(point["bits"]), place, fontsize=7, color=color, annotation_clip=True, **shift
+            )
+    # The widths at which the ensemble is still better than one member are what matters; a code of
+    # 2 bits, rounded to the nearest, can be far above.
+    low, high = min(together, one), max(together, one)
+    axes.set_ylim(low - 0.3 * (high - low), high + 0.6 * (high - low))
+    axes.set_xlim(0, 9)
+    axes.set_title(ensemble["title"], loc="left", fontsize=9)
+    axes.set_xlabel("bits per member weight", fontsize=8)
+    axes.set_ylabel("NLL, nats", fontsize=8)
+    _bare(axes)
+
+
+def _bare(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#eeeeee")
+    axes.set_axisbelow(True)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=110, metadata={"Software": None})

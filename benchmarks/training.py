@@ -1,0 +1,132 @@
+"""Train the members of a recipe with PyTorch and export them to ONNX.
+
+Inside the second stage of the size benchmark; only benchmarks.ensembles calls it, and only for
+what its cache lacks. One thread, so that the weights do not depend on the number of cores.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.ensembles import Recipe, Step
+from benchmarks.idx import Images
+from edgeens.errors import MissingPackageError
+
+try:
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+except ImportError as error:
+    raise MissingPackageError(
+        "training the benchmark's ensembles needs PyTorch; install the extra edgeens[torch]"
+    ) from error
+
+BATCH = 128
+OPSET = 17
+PARENT_SEED = 100  # of no member
+
+Epoch = Callable[[], None]
+
+
+def train_members(recipe: Recipe, images: Images, paths: Sequence[Path], progress: Step) -> None:
+    """Write one ONNX file a member, `input` (batch, 1, 28, 28) to `logits` (batch, 10).
+
+    Args:
+        recipe: architecture and schedule; a member's seed is its number.
+        images: to train on.
+        paths: of the files.
+        progress: called with (what is being trained, epochs done, epochs in all).
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        _train_all(recipe, images, paths, progress)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train_all(recipe: Recipe, images: Images, paths: Sequence[Path], progress: Step) -> None:
+    x, y = torch.from_numpy(images.x), torch.from_numpy(images.y)
+    tuned = recipe.tuning_epochs > 0
+    own = recipe.tuning_epochs if tuned else recipe.epochs
+    total = own * len(paths) + (recipe.epochs if tuned else 0)
+    done = 0
+
+    def ended() -> None:
+        nonlocal done
+        done += 1
+        progress(recipe.name, done, total)
+
+    parent = None
+    if tuned:
+        parent = _build(recipe.model, PARENT_SEED)
+        _fit(parent, x, y, recipe.epochs, recipe.learning_rate, recipe, ended)
+    for seed, path in enumerate(paths):
+        if parent is None:
+            model = _build(recipe.model, seed)
+            _fit(model, x, y, own, recipe.learning_rate, recipe, ended)
+        else:
+            model = copy.deepcopy(parent)
+            torch.manual_seed(seed)
+            sample = torch.randint(len(y), (len(y),))
+            _fit(model, x[sample], y[sample], own, recipe.tuning_rate, recipe, ended)
+        _export(model, path)
+
+
+def _build(kind: str, seed: int) -> nn.Module:
+    """Untrained; leaves torch's generator at a state that *seed* alone decides."""
+    torch.manual_seed(seed)
+    if kind == "mlp":
+        return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+    return nn.Sequential(
+        *_convolution(1, 16),
+        *_convolution(16, 32),
+        nn.Flatten(),
+        nn.Linear(32 * 7 * 7, 64),
+        nn.ReLU(),
+        nn.Linear(64, 10),
+    )
+
+
+def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
+
+
+def _fit(
+    model: nn.Module,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    epochs: int,
+    rate: float,
+    recipe: Recipe,
+    ended: Epoch,
+) -> None:
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, weight_decay=recipe.weight_decay)
+    model.train()
+    for _ in range(epochs):
+        for batch in torch.split(torch.randperm(len(y)), BATCH):
+            optimizer.zero_grad()
+            torch.autograd.backward(F.cross_entropy(model(x[batch]), y[batch]))
+            optimizer.step()
+        ended()
+    model.eval()
+
+
+def _export(model: nn.Module, path: Path) -> None:
+    with warnings.catch_warnings():
+        # The older exporter needs no onnxscript; it warns that a later torch will drop it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.onnx.export(
+            model,
+            (torch.zeros(1, 1, 28, 28),),
+            str(path),
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=["input"],
+            output_names=["logits"],
+            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
+        )

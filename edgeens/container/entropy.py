@@ -1,0 +1,292 @@
+"""Code streams: plain, drawn and joint codes in prefix codes (S10).
+
+Between the codes of a tensor and the writer: fits the tables of one tensor (a Coding), says how
+many bytes it then takes, and packs its blocks. container.tables puts the tables of all tensors
+together; container.choice compares with the other methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeens.coded import CodedTensor, Profile
+from edgeens.container.blocks import TensorBlocks, block_positions
+from edgeens.container.checksum import crc32c_each
+from edgeens.container.classes import Classes, classes_size, column_counts, fit_classes
+from edgeens.container.host import Stream
+from edgeens.container.layout import (
+    BLOCK_ENTRY,
+    LANE_CRC,
+    MAX_CLASS_TABLES,
+    MAX_GROUP,
+    MAX_SYMBOLS,
+    MAX_TABLES,
+    MAX_TABLES_SIZE,
+    STREAM_SIZE,
+    TABLE_ENTRY,
+)
+from edgeens.container.predictors import residuals
+from edgeens.container.prefix import PrefixCode, fit_code
+
+Codes = NDArray[np.int8]
+
+# Classes cost a table each and three bits a row and column: nothing for fewer codes than these.
+_CLASSES_FROM = 2048
+
+# Numbers of tables worth trying; a microcontroller holds two at a time.
+_CLASS_TABLES = {"desktop": (MAX_CLASS_TABLES, 4, 2), "mcu": (2,)}
+
+
+@dataclass(frozen=True, eq=False)
+class Coding:
+    """The tables of one tensor (S5.3).
+
+    Attributes:
+        classes: of its rows and columns, or None.
+        sets: the prefix codes by class, shape (1, C); for joint (2, C): those of the first stream,
+            and those of the others.
+    """
+
+    classes: Classes | None
+    sets: tuple[tuple[PrefixCode, ...], ...]
+
+    def bodies(self) -> list[tuple[int, bytes]]:
+        """Kind and body of each table, in the order of the file."""
+        classes = [self.classes.body()] if self.classes else []
+        return classes + [code.body() for codes in self.sets for code in codes]
+
+    @property
+    def table_count(self) -> int:
+        """The number of tables."""
+        return (self.classes is not None) + sum(map(len, self.sets))
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes in the table pool, the directory's entries with them."""
+        return sum(TABLE_ENTRY.size + len(body) for _, body in self.bodies())
+
+
+@dataclass(frozen=True, eq=False)
+class Streams:
+    """The code streams of one tensor, before a coding is known.
+
+    Attributes:
+        codes: of each stream, shape (streams, E).
+        shape: of the tensor.
+        positions: P.
+        profile: of the file.
+        joint: whether the streams are residuals, the first with tables of its own.
+        lanes: lanes of a block.
+    """
+
+    codes: Codes
+    shape: tuple[int, ...]
+    positions: int
+    profile: Profile
+    joint: bool
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of a block."""
+        return 0 if self.joint else len(self.codes)
+
+    def of_set(self, number: int) -> Codes:
+        """The streams that one set of tables codes."""
+        if not self.joint:
+            return self.codes
+        return self.codes[1:] if number else self.codes[:1]
+
+    def block_bytes(self, coding: Coding) -> int:
+        """Bytes of all blocks and of their entries in the block index."""
+        blocks = -(-self.codes.shape[1] // self.positions)
+        each = STREAM_SIZE * len(self.codes) + LANE_CRC * self.lanes + BLOCK_ENTRY.size
+        streams = sum(
+            int(stream.measure(words).sum(dtype=np.int64))
+            + STREAM_SIZE * int((stream.part_counts() - 1).sum())
+            for stream, words in self.prepared(coding)
+        )
+        return int(blocks * each + streams)
+
+    def prepared(self, coding: Coding) -> Iterator[tuple[Stream, NDArray[np.uint32]]]:
+        """Each stream as the kernels take it, with the codewords of its tables."""
+        for number, codes in enumerate(self.codes):
+            tables = coding.sets[1 if self.joint and number else 0]
+            low = min(table.low for table in tables)
+            values = max(table.low + table.values for table in tables) - low
+            group = tables[0].group
+            words = np.zeros((len(tables), values**group), np.uint32)
+            for row, table in zip(words, tables, strict=True):
+                start = table.low - low if group == 1 else 0
+                row[start : start + len(table.lengths)] = table.words()
+            yield (
+                self._stream(number, codes, low, values, group, coding.classes, len(tables)),
+                words,
+            )
+
+    def _stream(
+        self,
+        number: int,
+        codes: Codes,
+        low: int,
+        values: int,
+        group: int,
+        classes: Classes | None,
+        tables: int,
+    ) -> Stream:
+        return Stream(
+            codes,
+            self.positions,
+            self.profile,
+            low,
+            values,
+            group,
+            classes.of_rows[number] if classes else None,
+            classes.of_columns if classes else None,
+            tables,
+        )
+
+    def counts(
+        self,
+        number: int,
+        group: int = 1,
+        classes: Classes | None = None,
+        tables: int = 1,
+        within: tuple[int, int] | None = None,
+    ) -> tuple[int, int, NDArray[np.int64]]:
+        """Smallest code, number of values, and counts (C, A**g) of the symbols of a set.
+
+        Low and A are those *within*, where they are given.
+        """
+        first = 1 if number else 0
+        codes = self.of_set(number)
+        low, values = within or (int(codes.min()), int(codes.max()) - int(codes.min()) + 1)
+        counts = np.zeros((tables, values**group), np.int64)
+        for place, row in enumerate(codes, start=first):
+            stream = self._stream(place, row, low, values, group, classes, tables)
+            counts += stream.count().astype(np.int64)
+        return low, values, counts
+
+
+def entropy_streams(
+    tensor: CodedTensor, members: int, *, profile: Profile, block_codes: int | None
+) -> Streams:
+    """What a tensor of the coder entropy is made of; it has at least one element."""
+    flat = np.ascontiguousarray(tensor.codes.reshape(len(tensor.codes), -1))
+    joint = tensor.method == "joint"
+    positions = block_positions(tensor, members, profile=profile, block_codes=block_codes)
+    codes = residuals(flat, tensor.predictor) if joint else flat
+    return Streams(codes, tensor.shape, positions, profile, joint)
+
+
+def fit_coding(
+    streams: Streams, *, most_tables: int = MAX_TABLES, most_bytes: int = MAX_TABLES_SIZE // 2
+) -> Coding:
+    """The tables with which the streams take the fewest bytes, the tables counted in.
+
+    Args:
+        streams: of one tensor.
+        most_tables: that it may have, at least 1, for joint 2.
+        most_bytes: that its classes may take.
+    """
+    candidates = [_without_classes(streams)]
+    if streams.codes.size >= _CLASSES_FROM and not (streams.joint and streams.profile == "mcu"):
+        sets = 2 if streams.joint else 1
+        for columns, tables in product(
+            column_counts(streams.shape), _CLASS_TABLES[streams.profile]
+        ):
+            size = classes_size(columns, streams.codes.size // columns)
+            if 1 + sets * tables <= most_tables and size <= most_bytes:
+                candidates.append(_with_classes(streams, columns, tables))
+    return min(candidates, key=lambda each: each.table_bytes + streams.block_bytes(each))
+
+
+def fit_groups(streams: Streams, number: int) -> list[PrefixCode]:
+    """For a set of tables without classes, the best prefix code of each possible group."""
+    codes: list[PrefixCode] = []
+    for group in range(1, MAX_GROUP + 1):
+        if codes and codes[0].values ** group > MAX_SYMBOLS:
+            break
+        low, values, counts = streams.counts(number, group)
+        codes.append(
+            fit_code(counts[0], group=group, low=low, values=values, profile=streams.profile)
+        )
+        if values == 1:
+            break
+    return codes
+
+
+def _without_classes(streams: Streams) -> Coding:
+    best = []
+    for number in range(2 if streams.joint else 1):
+        alone = Streams(
+            streams.of_set(number), streams.shape, streams.positions, streams.profile, False
+        )
+        codings = [Coding(None, ((code,),)) for code in fit_groups(alone, 0)]
+        best.append(min(codings, key=lambda each: each.table_bytes + alone.block_bytes(each)))
+    return Coding(None, tuple(coding.sets[0] for coding in best))
+
+
+def _with_classes(streams: Streams, columns: int, tables: int) -> Coding:
+    classes = fit_classes(streams.codes, columns, tables=tables, joint=streams.joint)
+    sets = []
+    for number in range(2 if streams.joint else 1):
+        low, _, counts = streams.counts(number, 1, classes, tables)
+        sets.append(tuple(_trimmed(of_table, low, streams.profile) for of_table in counts))
+    return Coding(classes, tuple(sets))
+
+
+def _trimmed(counts: NDArray[np.int64], low: int, profile: str) -> PrefixCode:
+    """The prefix code of one class, over no more values than occur in it."""
+    used = np.flatnonzero(counts)
+    first, last = (int(used[0]), int(used[-1])) if len(used) else (0, 0)
+    return fit_code(
+        counts[first : last + 1],
+        group=1,
+        low=low + first,
+        values=last - first + 1,
+        profile=profile,
+    )
+
+
+def entropy_blocks(streams: Streams, coding: Coding) -> TensorBlocks:
+    """All blocks of a tensor (S10.2, S10.3)."""
+    sizes, cut = [], []
+    for stream, words in streams.prepared(coding):
+        part_sizes = stream.measure(words)
+        parts = stream.part_counts()
+        in_parts = np.add.reduceat(part_sizes, np.cumsum(parts) - parts, dtype=np.int64)
+        sizes.append(in_parts + STREAM_SIZE * (parts - 1))
+        cut.append(_cut(stream.pack(words, part_sizes), sizes[-1]))
+    commons = _common_parts(cut, np.array(sizes), joint=streams.joint)
+    pieces: list[bytes | memoryview] = []
+    for common, *of_block in zip(commons, *cut, strict=True):
+        pieces += [common, *of_block]
+    if streams.joint:
+        crcs = crc32c_each([b"".join(block) for block in zip(commons, *cut, strict=True)])
+    else:
+        crcs = crc32c_each(commons)
+    totals = np.sum(sizes, axis=0) + np.array([len(common) for common in commons], np.int64)
+    return TensorBlocks(streams.positions, pieces, totals, crcs)
+
+
+def _cut(packed: NDArray[np.uint8], sizes: NDArray[np.int64]) -> list[memoryview]:
+    """The code stream of each block."""
+    data = packed.data
+    ends = np.cumsum(sizes).tolist()
+    return [data[end - size : end] for end, size in zip(ends, sizes.tolist(), strict=True)]
+
+
+def _common_parts(
+    cut: list[list[memoryview]], sizes: NDArray[np.int64], *, joint: bool
+) -> list[bytes]:
+    """What stands before the streams of each block: their sizes, and for lanes their CRCs."""
+    fields = sizes.T[:, :, None].astype("<u4")
+    if not joint:
+        crcs = np.stack([crc32c_each(lanes) for lanes in cut], axis=1)
+        fields = np.concatenate([fields, crcs[:, :, None].astype("<u4")], axis=2)
+    return [block.tobytes() for block in fields]

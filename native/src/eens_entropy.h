@@ -1,0 +1,133 @@
+/* What the files of the coder entropy (S5, S10) share with each other.
+ *
+ * eens_prefix.c reads one prefix code, eens_tables.c the tables of a tensor, eens_classes.c the
+ * classes of positions, eens_stream.c a code stream, eens_joint.c the predictors; eens_entropy.c
+ * puts them together for a block. A decoder built with EENS_NO_ENTROPY has none of them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef EENS_ENTROPY_H
+#define EENS_ENTROPY_H
+
+#include "eens_internal.h"
+
+#define EENS_PREFIX_CODE 1u       /* kinds of tables (S5) */
+#define EENS_CLASSES 2u
+#define EENS_LONGEST 12u          /* bits of a codeword */
+#define EENS_MAX_SYMBOLS 1024u
+#define EENS_MAX_CLASS_TABLES 8u  /* C of S5.3 */
+#define EENS_CLASS_CHUNK 64u      /* positions whose classes are worked out at a time */
+#define EENS_CLASS_ROOM (EENS_CLASS_CHUNK + 8u) /* bytes for them: see eens_classes_at */
+#define EENS_PARTS 4u             /* of a code stream */
+
+/* Rooms for the classes of chunks; a small build takes the parts one after the other. */
+#if defined(EENS_SMALL)
+#define EENS_CHUNK_BYTES EENS_CLASS_ROOM
+#else
+#define EENS_CHUNK_BYTES (EENS_PARTS * EENS_CLASS_ROOM)
+#endif
+
+/* A table of the pool, located. */
+typedef struct eens_table {
+    uint64_t offset; /* of the body, in the file */
+    uint32_t size;
+    uint8_t kind;
+} eens_table;
+
+/* A prefix code's outline (S5.1). */
+typedef struct eens_prefix {
+    uint16_t symbols; /* A^g */
+    uint16_t used;    /* those with a length; 1 if A = 1 */
+    uint16_t values;  /* A */
+    int8_t low;
+    uint8_t group;   /* g */
+    uint8_t longest; /* length; 0: the one symbol takes no bits */
+} eens_prefix;
+
+/* Prefix codes made ready in the workspace, all of one shape: that of a stream, or, with classes,
+ * one for each class. What a table holds, eens_prefix.c says. */
+typedef struct eens_codes_ready {
+    uint8_t *tables;
+    uint32_t stride; /* bytes from one table to the next */
+    uint16_t values; /* A and low, used only without classes */
+    int8_t low;
+    uint8_t group;
+    uint8_t width; /* the longest length of all */
+} eens_codes_ready;
+
+/* The classes of a tensor's positions (S5.2); columns 0: it has none. */
+typedef struct eens_classes {
+    const eens_file *file;
+    uint64_t columns_offset; /* of the columns' classes */
+    uint64_t rows_offset;
+    uint32_t columns;
+    uint32_t rows;
+    uint8_t most; /* the largest class that has a table of its own: C - 1 */
+} eens_classes;
+
+/* All that a call of eens_decode needs of the tables, and how it divides its workspace. */
+typedef struct eens_coding {
+    eens_codes_ready first;  /* of the first stream of a joint block, and of all others */
+    eens_codes_ready others; /* of the other streams of a joint block */
+    eens_classes classes;
+    uint32_t table_count; /* C of S5.3 */
+    uint8_t *chunk; /* numbers of tables: EENS_CHUNK_BYTES */
+    int8_t *codes;  /* of one copy, of the parent, or of all members (joint) */
+    uint8_t *input; /* for what is read from storage */
+    size_t input_size;
+} eens_coding;
+
+/* A code stream (S10.1) and where its codes go. */
+typedef struct eens_code_stream {
+    const eens_codes_ready *code;
+    const eens_classes *classes;
+    uint8_t *chunk;
+    const uint8_t *bytes;
+    uint32_t size;
+    uint32_t first; /* position in the tensor of its first code */
+    uint32_t count;
+    uint32_t copy;
+    int8_t *codes;
+} eens_code_stream;
+
+/* eens_prefix.c: reads a prefix code from the file and checks all of it (S5.1); status TABLE if it
+ * is malformed. most: the longest length allowed. */
+eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
+                              eens_prefix *prefix);
+/* Bytes of such a table when it is ready, of this width, or longer. */
+uint32_t eens_ready_bytes(const eens_prefix *prefix, uint32_t width, bool has_classes);
+/* Makes it ready. The storage may have changed since it was checked, so it is checked again. */
+eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
+                              const eens_codes_ready *code, bool has_classes, uint8_t *ready);
+
+/* eens_tables.c: the tables that a tensor names (S5.3) and the workspace (sizes without the input). */
+eens_status eens_table_at(const eens_file *file, uint32_t number, eens_table *table);
+/* The bodies of all tables (S12, 6), and those that a record names (S12, 7.2). */
+eens_status eens_bodies_check(const eens_file *file);
+eens_status eens_tables_check(const eens_file *file, const eens_tensor *tensor);
+eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, size_t *size);
+eens_status eens_coding_begin(const eens_job *job, eens_coding *coding);
+
+/* eens_classes.c (S5.2) */
+eens_status eens_classes_check(const eens_file *file, const eens_table *table);
+eens_status eens_classes_open(const eens_file *file, const eens_table *table,
+                              const eens_tensor *tensor, eens_classes *classes);
+/* The numbers of the tables of count positions from position first on, at most EENS_CLASS_CHUNK; up
+ * to 7 bytes behind them are written too. False: the storage could not be read. */
+bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first, uint32_t count,
+                     uint8_t *numbers);
+
+/* eens_stream.c (S10.1) */
+eens_status eens_code_stream_decode(const eens_code_stream *stream, uint8_t profile);
+
+/* eens_entropy.c (S10.2, S10.3): one block of plain or joint, as values in the output; the parent's
+ * codes of a block of drawn, as bytes; and bytes of the block that have to be in one piece. */
+eens_status eens_entropy_decode(const eens_job *job);
+eens_status eens_entropy_parents(const eens_job *job, const uint8_t **parents);
+eens_status eens_entropy_input(const eens_file *file, const eens_tensor *tensor,
+                               const eens_block *block, uint32_t *size);
+
+/* eens_joint.c (S10.3): residuals, count of each member, one member behind the other, into codes in
+ * place; order[m] tells which of the K runs of codes then is member m's. */
+void eens_unpredict(uint8_t predictor, uint32_t members, uint32_t count, int8_t *codes,
+                    uint8_t *order);
+
+#endif

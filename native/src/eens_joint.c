@@ -1,0 +1,99 @@
+/* The predictors of joint tensors (S10.3): residuals back into codes, row by row, so that compilers
+ * make vector code of every loop. Bytes are added as unsigned numbers: modulo 256. */
+#include "eens_entropy.h"
+
+#if !defined(EENS_NO_ENTROPY)
+
+#define CHUNK 32u /* positions whose sums are kept at a time */
+
+static inline int8_t plus(int8_t a, int32_t b) {
+    return (int8_t)(uint8_t)((uint32_t)a + (uint32_t)b);
+}
+
+/* Predictor 1: each row plus member 0's. */
+static void add_first(uint32_t members, uint32_t count, int8_t *codes) {
+    for (uint32_t m = 1; m < members; m++) {
+        int8_t *row = codes + (size_t)m * count;
+        for (uint32_t i = 0; i < count; i++) {
+            row[i] = plus(row[i], codes[i]);
+        }
+    }
+}
+
+/* Predictor 2. floor((2s + m) / 2m) without a division: with t = 2s + m + 256m, from m to 511m, it is
+ * floor(t / 2m) - 128, and floor(t / 2m) = t (floor(2^22 / 2m) + 1) >> 22, since t times the error of
+ * that factor, at most 511 x 63 x 126, is below 2^22. The product stays below 2^31: m >= 1. */
+static void add_means(uint32_t members, uint32_t count, int8_t *codes) {
+    int32_t sums[CHUNK];
+    for (uint32_t at = 0; at < count; at += CHUNK) {
+        uint32_t part = count - at < CHUNK ? count - at : CHUNK;
+        for (uint32_t i = 0; i < part; i++) {
+            sums[i] = codes[at + i];
+        }
+        for (uint32_t m = 1; m < members; m++) {
+            int8_t *row = codes + (size_t)m * count + at;
+            uint32_t factor = (1u << 22) / (2 * m) + 1;
+            for (uint32_t i = 0; i < part; i++) {
+                uint32_t raised = (uint32_t)(2 * sums[i] + 257 * (int32_t)m);
+                row[i] = plus(row[i], (int32_t)(raised * factor >> 22) - 128);
+                sums[i] += row[i];
+            }
+        }
+    }
+}
+
+/* One pair of predictor 3: l and d become the entries 2i and 2i + 1. */
+static void unlift(uint32_t count, int8_t *restrict lower, int8_t *restrict difference) {
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t d = difference[i];
+        int32_t half = (int32_t)((uint32_t)(d + 256) >> 1) - 128; /* floor of d / 2 */
+        lower[i] = plus(lower[i], -half);
+        difference[i] = plus(lower[i], d);
+    }
+}
+
+/* Predictor 3. A list of size entries becomes one of next entries. Rows stay where they are: order
+ * tells which holds an entry. Entries move up, so the last is placed first. */
+static void unlift_list(uint32_t size, uint32_t next, uint32_t count, int8_t *codes,
+                        uint8_t *order) {
+    if (next % 2 != 0) {
+        order[next - 1] = order[size - 1];
+    }
+    for (uint32_t i = next / 2; i-- != 0;) {
+        uint8_t lower = order[i];
+        uint8_t difference = (uint8_t)(size + i);
+        unlift(count, codes + (size_t)lower * count, codes + (size_t)difference * count);
+        order[2 * i + 1] = difference;
+        order[2 * i] = lower;
+    }
+}
+
+static void undo_transform(uint32_t members, uint32_t count, int8_t *codes, uint8_t *order) {
+    uint32_t size = 1;
+    uint32_t steps = 0;
+    order[0] = 0;
+    while (members > 1u << steps) {
+        steps++;
+    }
+    while (steps-- != 0) {
+        /* members halved steps times, each time rounded up */
+        uint32_t next = (members + (1u << steps) - 1) >> steps;
+        unlift_list(size, next, count, codes, order);
+        size = next;
+    }
+}
+
+void eens_unpredict(uint8_t predictor, uint32_t members, uint32_t count, int8_t *codes,
+                    uint8_t *order) {
+    for (uint32_t m = 0; m < members; m++) {
+        order[m] = (uint8_t)m;
+    }
+    switch (predictor) {
+    case EENS_FIRST_MEMBER: add_first(members, count, codes); break;
+    case EENS_RUNNING_MEAN: add_means(members, count, codes); break;
+    case EENS_TRANSFORM: undo_transform(members, count, codes, order); break;
+    default: break; /* none */
+    }
+}
+
+#endif
