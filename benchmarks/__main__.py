@@ -20,10 +20,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
-    """Run the benchmarks that were asked for.
-
-    Speed takes a minute, sizes about ten, and training before the first sizes another ten.
-    """
+    """Run what was asked for: speed takes a minute, sizes ten, training before the first ten."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="?", default="all", choices=("speed", "sizes", "all"))
     parser.add_argument(

@@ -22,14 +22,12 @@ except ImportError as error:
 _NOT_DRAWN = ("float32", "lz4 -12")  # 32 bits, and never below flat int8
 _ENTROPY = "order-0 entropy"
 _GREYS = ("#d9d9d9", "#c2c8cf", "#aab4be", "#8f9dab", "#748698", "#5b7085", "#435a71", "#2c455e")
+_LIGHT = 3  # greys up to this one carry dark figures
 _OURS, _SECOND, _INK = "#d1495b", "#00798c", "#222222"
 
 
 def draw_sizes(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
-    """Bars of bits per member weight: a group an ensemble, a bar a coder, a line the entropy.
-
-    Figures stand on ours and on the smallest peer of each ensemble.
-    """
+    """Bars of bits per member weight: a group an ensemble, a bar a coder, a line the entropy."""
     labels = [row["label"] for row in ensembles[0]["rows"]]
     bars = [label for label in labels if label not in (*_NOT_DRAWN, _ENTROPY)]
     figure = Figure(figsize=(13, 5.5), layout="constrained")
@@ -44,17 +42,17 @@ def draw_sizes(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
             color = _OURS if label == OURS else _GREYS[number]
             name = label if group == 0 else None
             axes.bar(left, bits[label], width * 0.92, align="edge", color=color, label=name)
-            if label in (OURS, _smallest_peer(bits)):
-                axes.annotate(
-                    f"{bits[label]:.2f}",
-                    (left + width / 2, bits[label]),
-                    xytext=(0, 2),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=8,
-                    color=_OURS if label == OURS else _INK,
-                )
+            axes.annotate(
+                f"{bits[label]:.2f}",
+                (left + width * 0.46, bits[label]),
+                xytext=(0, -3),
+                textcoords="offset points",
+                rotation=90,
+                ha="center",
+                va="top",
+                fontsize=7.5,
+                color="white" if label == OURS or number > _LIGHT else _INK,
+            )
         axes.hlines(
             bits[_ENTROPY],
             group - 0.43,
@@ -72,16 +70,6 @@ def draw_sizes(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
     axes.legend(ncols=4, fontsize=8, frameon=False, loc="upper center")
     _bare(axes)
     _save(figure, path)
-
-
-def _smallest_peer(bits: dict[str, float | None]) -> str:
-    """The coder, beside ours, that needs the fewest bits; the entropy is no coder."""
-    peers = {
-        label: value
-        for label, value in bits.items()
-        if value is not None and label not in (OURS, _ENTROPY)
-    }
-    return min(peers, key=lambda label: peers[label])
 
 
 def draw_nll(ensembles: Sequence[dict[str, Any]], path: Path) -> None:

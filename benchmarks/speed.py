@@ -16,6 +16,7 @@ import numpy as np
 import zstandard
 
 from edgeens.coded import CodedEnsemble, CodedTensor
+from edgeens.container.choice import choose_methods
 from edgeens.container.writer import serialise
 from edgeens.decoder import Container
 from edgeens.ensemble import Ensemble, MemberTensor
@@ -36,22 +37,31 @@ def gaussian(members: int) -> Ensemble:
     return Ensemble(members, (MemberTensor("w", values, "float32", 0, quantise=True),))
 
 
+def close(members: int) -> Ensemble:
+    """Members that differ little, like fine-tunes of one parent."""
+    rng = np.random.default_rng(0)
+    parent = rng.normal(0, 0.02, SHAPE).astype(np.float32)
+    values = parent + rng.normal(0, 0.001, (members, *SHAPE)).astype(np.float32)
+    return Ensemble(members, (MemberTensor("w", values, "float32", 0, quantise=True),))
+
+
 def measure_decode() -> list[dict[str, Any]]:
     """Rows: way, bits per member weight, time / memcpy, million member weights a second."""
     output = np.empty((MEMBERS, *SHAPE), np.float32)
-    coded = {
-        f"plain {bits} bits": quantize_ensemble(gaussian(MEMBERS), bits=bits)
-        for bits in (8, 5, 4, 2)
-    }
-    lossless = share_bits(coded["plain 8 bits"], lambda4=0.5, lambda8=0.5)
-    coded["shared, balanced digits"] = lossless
-    coded["shared, bit planes"] = share_bits(coded["plain 8 bits"], digits="planes")
+    grids = {bits: quantize_ensemble(gaussian(MEMBERS), bits=bits) for bits in (8, 5, 4, 2)}
+    coded = {f"plain {bits} bits, fixed": grid for bits, grid in grids.items()}
+    for bits in (8, 5, 4):
+        chosen = choose_methods(grids[bits], method="plain", coder="entropy")
+        coded[f"plain {bits} bits, entropy"] = chosen
+    coded["close members, joint"] = choose_methods(quantize_ensemble(close(MEMBERS)))
+    coded["shared, balanced digits"] = share_bits(grids[8], lambda4=0.5, lambda8=0.5)
+    coded["shared, bit planes"] = share_bits(grids[8], digits="planes")
     coded["drawn, 4 INT4 members"] = draw_members(gaussian(1), members=MEMBERS, bits=4)
     ways, sizes = _ours(coded, output)
     ways["memcpy of the output"] = _memcpy(output)
-    ways["zstd -3 -d + dequantise"], sizes["zstd -3 -d + dequantise"] = _zstd(
-        coded["plain 8 bits"].tensors[0], output
-    )
+    for bits in (8, 5, 4):
+        label = f"zstd -3 -d + dequantise, {bits} bits"
+        ways[label], sizes[label] = _zstd(grids[bits].tensors[0], output)
     return _table(ways, sizes, output.size)
 
 

@@ -13,8 +13,8 @@ from edgeens.container.layout import Status
 from edgeens.container.prefix import PrefixCode, code_lengths, codewords, fit_code, packed_lengths
 from edgeens.container.reference_tables import StoredCode, open_tables
 from edgeens.errors import FormatError
-from tests.vector_entropy import THREE, base, code, pool
-from tests.vector_entropy import lengths as length_fields
+from tests.vector_entropy_faults import THREE, base, code, pool
+from tests.vector_entropy_faults import lengths as length_fields
 
 COUNTS = st.lists(st.integers(0, 10_000), min_size=1, max_size=300).map(np.array)
 

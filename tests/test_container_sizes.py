@@ -153,7 +153,7 @@ def test_a_damaged_count_of_runs_is_still_accounted_for():
 
 
 def test_reserved_methods_count_as_parameters():
-    data = (VECTORS / "refused" / "joint_fixed.eens").read_bytes()
+    data = (VECTORS / "refused" / "joint.eens").read_bytes()
     joint = next(tensor for tensor in measure(data).tensors if tensor.method == "joint")
     assert (joint.coder, joint.metadata_bits, joint.pattern_bits) == ("fixed", 0, 0)
     assert joint.parameter_bits > 0

@@ -139,7 +139,7 @@ def test_the_size_foretold_is_the_size_written(members, kind, digits, elements, 
     ("kind", "digits", "chosen"),
     [(0, "balanced", "none"), (4, "balanced", "balanced"), (1, "planes", "planes")],
 )
-def test_the_smallest_method_is_chosen(kind, digits, chosen):
+def test_the_smallest_method_of_the_coder_fixed_is_chosen(kind, digits, chosen):
     codes = shared_codes(kind, (4, 3000), digits, np.random.default_rng(0))
     picked = choose_method(tensor(codes=codes, method="raw"), 4, coder="fixed")
     assert picked.digits == chosen
@@ -168,7 +168,9 @@ def test_exact_and_drawn_tensors_keep_their_method():
     exact = CodedTensor("e", "float32", np.zeros((2, 9), np.float32))
     drawn = tensor(codes=np.zeros((1, 9), np.int8), bits=4, method="drawn", draw=Draw(1, 7))
     assert choose_method(exact, 2) is exact
-    assert choose_method(drawn, 2).draw is drawn.draw
+    for coder in ("fixed", "entropy"):
+        chosen = choose_method(drawn, 2, coder=coder)
+        assert (chosen.method, chosen.draw, chosen.coder) == ("drawn", drawn.draw, coder)
 
 
 def test_an_older_file_is_replaced(tmp_path):

@@ -222,6 +222,6 @@ VERIFIED: list[Row] = [
     ("digests_short", SECTION, "fewer digests than tensors", short_digests),
     ("digest_wrong", DIGEST, "another digest", wrong_digest),
     ("code_changed", DIGEST, "another code under right checksums", other_code),
-    ("joint_fixed", UNSUPPORTED, "joint, coder fixed", lies(PLAIN, method=3, predictor=2)),
+    ("joint", UNSUPPORTED, "joint, coder fixed", lies(PLAIN, method=3, predictor=2)),
     ("shared_entropy", UNSUPPORTED, "shared digits, coder entropy", lies(BALANCED, coder=1)),
 ]

@@ -13,7 +13,7 @@ from tests.damage import Draft
 from tests.vector_blocks import block_faults, growth_fault
 from tests.vector_edits import BLOCKS, NAMES, SCALES, SECTIONS, TABLES, VERIFIED
 from tests.vector_ensembles import drawn, exact, mixed, plain, shared
-from tests.vector_entropy import faults as entropy_faults
+from tests.vector_entropy_faults import faults as entropy_faults
 from tests.vector_records import HEADERS, PLAIN, RECORDS
 
 

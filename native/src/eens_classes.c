@@ -4,7 +4,8 @@
 #if !defined(EENS_NO_ENTROPY)
 
 #define HEAD_BYTES 8u
-#define ONES 0x0101010101010101u
+#define PIECE 64u /* classes read at a time */
+#define PIECE_BYTES 25u /* that hold them, at any first bit */
 
 static uint64_t stream_bytes(uint64_t fields) {
     return (3 * fields + 7) / 8;
@@ -67,56 +68,85 @@ eens_status eens_classes_open(const eens_file *file, const eens_table *table,
     return status == EENS_OK ? check_padding(file, classes->rows_offset, fields) : status;
 }
 
-/* The smaller of each byte of numbers, at most 14, and most. */
-static inline uint64_t capped(uint64_t numbers, uint32_t most) {
-    uint64_t above = (numbers + (0x7F - most) * ONES) >> 7 & ONES;
-    uint64_t mask = above * 0xFF;
-    return (numbers & ~mask) | (most * ONES & mask);
+/* A field of 3 bits, from one byte or two. */
+static inline uint32_t field_at(const uint8_t *bytes, uint32_t bit) {
+    uint32_t skip = bit % 8;
+    uint32_t field = (uint32_t)bytes[bit / 8] >> skip;
+    if (skip > 5) {
+        field |= (uint32_t)bytes[bit / 8 + 1] << (8 - skip);
+    }
+    return field & 7;
 }
 
-/* Eight fields of 3 bits become bytes: halved three times, as in eens_unpack.c. */
-static inline uint64_t spread8(uint64_t fields) {
-    fields &= 0xFFFFFFu;
-    fields = (fields | fields << 20) & 0x00000FFF00000FFFu;
-    fields = (fields | fields << 10) & 0x003F003F003F003Fu;
-    return (fields | fields << 5) & 0x0707070707070707u;
-}
-
-/* count positions of one row, from this column on; up to 7 bytes behind numbers are written too. */
-static bool row_numbers(const eens_classes *classes, uint32_t column, uint32_t row_class,
-                        uint32_t count, uint8_t *numbers) {
-    uint8_t fields[32] = {0};
-    uint64_t bit = 3 * (uint64_t)column;
-    uint32_t skip = (uint32_t)(bit % 8);
-    uint32_t size = eens_ceil8(skip + 3 * count); /* at most 25 for 64 positions */
-    const uint8_t *bytes = eens_view(classes->file, classes->columns_offset + bit / 8, size, fields);
-    if (bytes == NULL) {
-        return false;
-    }
-    if (bytes != fields) {
-        memcpy(fields, bytes, size);
-    }
-    for (uint32_t i = 0; i < count; i += 8) {
-        uint64_t eight = spread8(eens_load32(fields + 3 * i / 8) >> skip);
-        eight = capped(eight + row_class * ONES, classes->most);
-        for (uint32_t k = 0; k < 8; k++) {
-            numbers[i + k] = (uint8_t)(eight >> 8 * k);
+/* The classes of count columns from this one on, one a byte. */
+static bool column_classes(const eens_classes *classes, uint32_t column, uint32_t count,
+                           uint8_t *numbers) {
+    uint8_t buffer[PIECE_BYTES];
+    for (uint32_t at = 0; at < count; at += PIECE) {
+        uint32_t part = count - at < PIECE ? count - at : PIECE;
+        uint64_t bit = 3 * ((uint64_t)column + at);
+        uint32_t skip = (uint32_t)(bit % 8);
+        const uint8_t *bytes = eens_view(classes->file, classes->columns_offset + bit / 8,
+                                         eens_ceil8(skip + 3 * part), buffer);
+        if (bytes == NULL) {
+            return false;
+        }
+        for (uint32_t i = 0; i < part; i++) {
+            numbers[at + i] = (uint8_t)field_at(bytes, skip + 3 * i);
         }
     }
     return true;
 }
 
-/* A row's class, from one byte or two. */
+#if defined(EENS_SMALL)
+
+bool eens_classes_spread(eens_classes *classes, uint8_t *columns) {
+    (void)classes, (void)columns;
+    return true;
+}
+
+#else
+
+bool eens_classes_spread(eens_classes *classes, uint8_t *columns) {
+    classes->column_classes = columns;
+    return column_classes(classes, 0, classes->columns, columns);
+}
+
+#endif
+
+/* A loop of bytes that compilers make vector code of; columns may be numbers itself. */
+static void add_row(const uint8_t *columns, uint32_t row_class, uint32_t most, uint32_t count,
+                    uint8_t *numbers) {
+    const uint8_t row = (uint8_t)row_class;
+    const uint8_t largest = (uint8_t)most;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t number = (uint8_t)(columns[i] + row);
+        numbers[i] = number < largest ? number : largest;
+    }
+}
+
+/* count positions of one row, from this column on. */
+static bool row_numbers(const eens_classes *classes, uint32_t column, uint32_t row_class,
+                        uint32_t count, uint8_t *numbers) {
+    const uint8_t *columns = numbers;
+    if (EENS_COLUMN_BYTES != 0) {
+        columns = classes->column_classes + column;
+    } else if (!column_classes(classes, column, count, numbers)) {
+        return false;
+    }
+    add_row(columns, row_class, classes->most, count, numbers);
+    return true;
+}
+
 static bool row_class_of(const eens_classes *classes, uint64_t row, uint32_t *row_class) {
     uint8_t buffer[2];
     uint32_t skip = (uint32_t)(3 * row % 8);
-    uint32_t size = skip > 5 ? 2 : 1;
-    const uint8_t *bytes =
-        eens_view(classes->file, classes->rows_offset + 3 * row / 8, size, buffer);
+    const uint8_t *bytes = eens_view(classes->file, classes->rows_offset + 3 * row / 8,
+                                     eens_ceil8(skip + 3), buffer);
     if (bytes == NULL) {
         return false;
     }
-    *row_class = ((uint32_t)bytes[0] | (size == 2 ? (uint32_t)bytes[1] << 8 : 0)) >> skip & 7;
+    *row_class = field_at(bytes, skip);
     return true;
 }
 

@@ -1,5 +1,5 @@
-/* Blocks with the coder entropy (S10.2, S10.3): lanes or a joint block, each stream decoded into the
- * workspace and from there, while it is in the nearest cache, made into values. */
+/* Blocks with the coder entropy (S10.2, S10.3): lanes or a joint block, each stream decoded into
+ * the workspace and from there, while it is in the nearest cache, made into values. */
 #include "eens_entropy.h"
 
 #if !defined(EENS_NO_ENTROPY)

@@ -1,28 +1,33 @@
 /* What the files of the coder entropy (S5, S10) share with each other.
  *
- * eens_prefix.c reads one prefix code, eens_tables.c the tables of a tensor, eens_classes.c the
- * classes of positions, eens_stream.c a code stream, eens_joint.c the predictors; eens_entropy.c
- * puts them together for a block. A decoder built with EENS_NO_ENTROPY has none of them.
+ * eens_prefix.c reads one prefix code, eens_ready.c makes a table of it, eens_tables.c has all
+ * tables of a tensor, eens_classes.c the classes of positions, eens_stream.c and eens_stream_fast.c
+ * decode a code stream, eens_joint.c undoes the predictors; eens_entropy.c puts them together for a
+ * block. A decoder built with EENS_NO_ENTROPY has none of them.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef EENS_ENTROPY_H
 #define EENS_ENTROPY_H
 
 #include "eens_internal.h"
 
-#define EENS_PREFIX_CODE 1u       /* kinds of tables (S5) */
+#define EENS_PREFIX_CODE 1u /* kinds of tables (S5) */
 #define EENS_CLASSES 2u
-#define EENS_LONGEST 12u          /* bits of a codeword */
+#define EENS_LONGEST 12u               /* bits of a codeword */
+#define EENS_COUNTS (EENS_LONGEST + 1) /* for numbers of codewords by their lengths */
 #define EENS_MAX_SYMBOLS 1024u
-#define EENS_MAX_CLASS_TABLES 8u  /* C of S5.3 */
-#define EENS_CLASS_CHUNK 64u      /* positions whose classes are worked out at a time */
-#define EENS_CLASS_ROOM (EENS_CLASS_CHUNK + 8u) /* bytes for them: see eens_classes_at */
-#define EENS_PARTS 4u             /* of a code stream */
+#define EENS_MAX_CLASS_TABLES 8u /* C of S5.3 */
+#define EENS_PARTS 4u            /* of a code stream */
 
-/* Rooms for the classes of chunks; a small build takes the parts one after the other. */
+/* Positions of a part whose tables are worked out at a time; a small build takes the parts one
+ * after the other. */
 #if defined(EENS_SMALL)
-#define EENS_CHUNK_BYTES EENS_CLASS_ROOM
+#define EENS_COLUMN_BYTES 0u /* of workspace, for each column that has a class */
+#define EENS_CLASS_CHUNK 64u
+#define EENS_CHUNK_BYTES EENS_CLASS_CHUNK
 #else
-#define EENS_CHUNK_BYTES (EENS_PARTS * EENS_CLASS_ROOM)
+#define EENS_COLUMN_BYTES 1u
+#define EENS_CLASS_CHUNK 256u
+#define EENS_CHUNK_BYTES (EENS_CLASS_CHUNK * EENS_PARTS)
 #endif
 
 /* A table of the pool, located. */
@@ -40,17 +45,19 @@ typedef struct eens_prefix {
     int8_t low;
     uint8_t group;   /* g */
     uint8_t longest; /* length; 0: the one symbol takes no bits */
+    uint16_t mean;   /* length, if symbols occur as often as their lengths say; times 2^12 */
 } eens_prefix;
 
 /* Prefix codes made ready in the workspace, all of one shape: that of a stream, or, with classes,
- * one for each class. What a table holds, eens_prefix.c says. */
+ * one for each class. What a table holds, eens_ready.c says. */
 typedef struct eens_codes_ready {
     uint8_t *tables;
     uint32_t stride; /* bytes from one table to the next */
-    uint16_t values; /* A and low, used only without classes */
+    uint16_t values; /* A and low, used only for groups of more than one code */
     int8_t low;
     uint8_t group;
     uint8_t width; /* the longest length of all */
+    bool grouped;  /* one look-up may give several codes; never with classes or in a small build */
 } eens_codes_ready;
 
 /* The classes of a tensor's positions (S5.2); columns 0: it has none. */
@@ -58,6 +65,7 @@ typedef struct eens_classes {
     const eens_file *file;
     uint64_t columns_offset; /* of the columns' classes */
     uint64_t rows_offset;
+    const uint8_t *column_classes; /* the columns' classes, a byte each; not in a small build */
     uint32_t columns;
     uint32_t rows;
     uint8_t most; /* the largest class that has a table of its own: C - 1 */
@@ -69,9 +77,10 @@ typedef struct eens_coding {
     eens_codes_ready others; /* of the other streams of a joint block */
     eens_classes classes;
     uint32_t table_count; /* C of S5.3 */
-    uint8_t *chunk; /* numbers of tables: EENS_CHUNK_BYTES */
-    int8_t *codes;  /* of one copy, of the parent, or of all members (joint) */
-    uint8_t *input; /* for what is read from storage */
+    uint8_t *chunk;       /* numbers of tables: EENS_CHUNK_BYTES */
+    uint8_t *columns;     /* their classes: EENS_COLUMN_BYTES each */
+    int8_t *codes;        /* of one copy, of the parent, or of all members (joint) */
+    uint8_t *input;       /* for what is read from storage */
     size_t input_size;
 } eens_coding;
 
@@ -88,17 +97,52 @@ typedef struct eens_code_stream {
     int8_t *codes;
 } eens_code_stream;
 
+/* A part: bits are read up to the end of the whole stream, which is where memory ends; a part that
+ * reads behind its own end has not the size that it should have. */
+typedef struct eens_part {
+    eens_stream bits;
+    uint32_t size;  /* bytes */
+    uint32_t begin; /* its next code, counted in the stream */
+    uint32_t end;
+} eens_part;
+
+/* Reads one length after the other. */
+typedef struct eens_length_reader {
+    const eens_file *file;
+    const uint8_t *bytes;
+    uint64_t offset; /* in the file, of what was not viewed yet */
+    uint32_t left;   /* bytes from there on */
+    uint32_t viewed; /* bytes not taken yet */
+    uint32_t bits;   /* taken, not used yet */
+    uint32_t bit_count;
+    uint32_t length; /* the last one */
+    uint8_t buffer[16];
+} eens_length_reader;
+
 /* eens_prefix.c: reads a prefix code from the file and checks all of it (S5.1); status TABLE if it
  * is malformed. most: the longest length allowed. */
 eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
                               eens_prefix *prefix);
-/* Bytes of such a table when it is ready, of this width, or longer. */
-uint32_t eens_ready_bytes(const eens_prefix *prefix, uint32_t width, bool has_classes);
+/* The same, and how many symbols have each length. */
+eens_status eens_prefix_scan(const eens_file *file, const eens_table *table, uint32_t most,
+                             eens_prefix *prefix, uint16_t *counts);
+/* The lengths of a code that has more than one symbol. The next one is in reader->length; above
+ * most, or below 0: TABLE. */
+void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
+                        const eens_table *table);
+eens_status eens_lengths_next(eens_length_reader *reader, uint32_t most);
+
+/* eens_ready.c. Whether codewords are so short that it pays to look up several at once; always if
+ * the group is larger than 1. In a small build: false. */
+bool eens_prefix_is_short(const eens_prefix *prefix);
+/* Bytes of such a table when it is ready. */
+uint32_t eens_ready_bytes(const eens_prefix *prefix, uint32_t width, bool grouped);
 /* Makes it ready. The storage may have changed since it was checked, so it is checked again. */
 eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
-                              const eens_codes_ready *code, bool has_classes, uint8_t *ready);
+                              const eens_codes_ready *code, uint8_t *ready);
 
-/* eens_tables.c: the tables that a tensor names (S5.3) and the workspace (sizes without the input). */
+/* eens_tables.c: the tables that a tensor names (S5.3), and the workspace, its size without what
+ * is read from storage. */
 eens_status eens_table_at(const eens_file *file, uint32_t number, eens_table *table);
 /* The bodies of all tables (S12, 6), and those that a record names (S12, 7.2). */
 eens_status eens_bodies_check(const eens_file *file);
@@ -110,8 +154,10 @@ eens_status eens_coding_begin(const eens_job *job, eens_coding *coding);
 eens_status eens_classes_check(const eens_file *file, const eens_table *table);
 eens_status eens_classes_open(const eens_file *file, const eens_table *table,
                               const eens_tensor *tensor, eens_classes *classes);
-/* The numbers of the tables of count positions from position first on, at most EENS_CLASS_CHUNK; up
- * to 7 bytes behind them are written too. False: the storage could not be read. */
+/* Keeps the columns' classes in these bytes, one for each column; in a small build it does nothing.
+ * False, here and below: the storage could not be read. */
+bool eens_classes_spread(eens_classes *classes, uint8_t *columns);
+/* The numbers of the tables of count positions from position first on. */
 bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first, uint32_t count,
                      uint8_t *numbers);
 
@@ -124,6 +170,14 @@ eens_status eens_entropy_decode(const eens_job *job);
 eens_status eens_entropy_parents(const eens_job *job, const uint8_t **parents);
 eens_status eens_entropy_input(const eens_file *file, const eens_tensor *tensor,
                                const eens_block *block, uint32_t *size);
+
+/* eens_stream_fast.c, for streams of four parts: as many codes as can be taken side by side and
+ * far from the ends of the parts. Groups: of a table with them, which begin here. Singles: at most
+ * count codes of each part; returns how many. numbers: of their tables, EENS_CLASS_CHUNK for each
+ * part, or NULL: there is one. */
+void eens_take_groups(const uint8_t *groups, uint32_t width, eens_part *parts, int8_t *codes);
+uint32_t eens_take_singles(const eens_codes_ready *code, const uint8_t *numbers, uint32_t count,
+                           eens_part *parts, int8_t *codes);
 
 /* eens_joint.c (S10.3): residuals, count of each member, one member behind the other, into codes in
  * place; order[m] tells which of the K runs of codes then is member m's. */

@@ -20,9 +20,9 @@ static void add_first(uint32_t members, uint32_t count, int8_t *codes) {
     }
 }
 
-/* Predictor 2. floor((2s + m) / 2m) without a division: with t = 2s + m + 256m, from m to 511m, it is
- * floor(t / 2m) - 128, and floor(t / 2m) = t (floor(2^22 / 2m) + 1) >> 22, since t times the error of
- * that factor, at most 511 x 63 x 126, is below 2^22. The product stays below 2^31: m >= 1. */
+/* Predictor 2. floor((2s + m) / 2m) without a division: with t = 2s + m + 256m, from m to 511m, it
+ * is floor(t / 2m) - 128, and floor(t / 2m) = t (floor(2^22 / 2m) + 1) >> 22, since t times the
+ * error of that factor, at most 511 x 63 x 126, is below 2^22. The product stays below 2^31. */
 static void add_means(uint32_t members, uint32_t count, int8_t *codes) {
     int32_t sums[CHUNK];
     for (uint32_t at = 0; at < count; at += CHUNK) {

@@ -96,7 +96,8 @@ static eens_status load_shape(const eens_file *file, uint32_t first, uint32_t co
     code->group = largest.group;
     code->low = largest.low;
     code->values = largest.values;
-    code->stride = eens_ready_bytes(&largest, code->width, has_classes);
+    code->grouped = !has_classes && eens_prefix_is_short(&largest);
+    code->stride = eens_ready_bytes(&largest, code->width, code->grouped);
     return EENS_OK;
 }
 
@@ -146,15 +147,17 @@ static size_t divide(const eens_tensor *tensor, uint8_t *workspace, eens_coding 
     size_t tables = (size_t)coding->table_count * coding->first.stride;
     size_t others = (size_t)coding->table_count * coding->others.stride; /* 0 if not joint */
     size_t chunk = coding->classes.columns != 0 ? EENS_CHUNK_BYTES : 0;
+    size_t columns = EENS_COLUMN_BYTES * (size_t)coding->classes.columns;
     size_t codes = code_bytes(tensor);
     if (workspace != NULL) {
         coding->first.tables = workspace;
         coding->others.tables = workspace + tables;
         coding->chunk = workspace + tables + others;
-        coding->codes = (int8_t *)coding->chunk + chunk;
-        coding->input = coding->chunk + chunk + codes;
+        coding->columns = coding->chunk + chunk;
+        coding->codes = (int8_t *)coding->columns + columns;
+        coding->input = coding->columns + columns + codes;
     }
-    return tables + others + chunk + codes;
+    return tables + others + chunk + columns + codes;
 }
 
 eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, size_t *size) {
@@ -165,12 +168,12 @@ eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, s
 }
 
 static eens_status build_set(const eens_file *file, uint32_t first, uint32_t count,
-                             bool has_classes, const eens_codes_ready *code) {
+                             const eens_codes_ready *code) {
     for (uint32_t i = 0; i < count; i++) {
         eens_table table;
         eens_status status = eens_table_at(file, first + i, &table);
         if (status == EENS_OK) {
-            status = eens_prefix_build(file, &table, code, has_classes,
+            status = eens_prefix_build(file, &table, code,
                                        code->tables + (size_t)i * code->stride);
         }
         if (status != EENS_OK) {
@@ -191,12 +194,15 @@ eens_status eens_coding_begin(const eens_job *job, eens_coding *coding) {
         return EENS_ERR_WORKSPACE;
     }
     coding->input_size = job->workspace_size - size;
-    bool has_classes = coding->classes.columns != 0;
-    uint32_t first = job->tensor->first_table + (has_classes ? 1u : 0);
-    status = build_set(file, first, coding->table_count, has_classes, &coding->first);
+    uint32_t first = job->tensor->first_table + (coding->classes.columns != 0 ? 1u : 0);
+    status = build_set(file, first, coding->table_count, &coding->first);
     if (status == EENS_OK && job->tensor->method == EENS_JOINT) {
-        status = build_set(file, first + coding->table_count, coding->table_count, has_classes,
+        status = build_set(file, first + coding->table_count, coding->table_count,
                            &coding->others);
+    }
+    if (status == EENS_OK && coding->classes.columns != 0 &&
+        !eens_classes_spread(&coding->classes, coding->columns)) {
+        status = EENS_ERR_READ;
     }
     return status;
 }

@@ -1,0 +1,195 @@
+/* Prefix codes (S5.1) made ready: into tables, in the workspace, that decode them. Under
+ * eens_tables.c.
+ *
+ * A ready table of the default build begins with singles: 2^width numbers of 16 bits, by the next
+ * width bits of the stream: the length of the codeword they begin with, and what it says: if the
+ * group is 1, from bit 8 on the code, else from bit 6 on the symbol. A grouped table goes on with
+ * groups: 2^width numbers of 64 bits: all codewords that lie in these bits, but at most six codes:
+ * bits 0 to 7 how long they are together, 8 to 15 how many codes, from 16 on the codes.
+ *
+ * A small build has, in 16 bits each, the longest length, the number of symbols of each length from
+ * 1 to 12, and what the codewords say, in their order. */
+#include "eens_entropy.h"
+
+#if !defined(EENS_NO_ENTROPY)
+
+#define ORDERED_AT (2 * EENS_COUNTS) /* where a small table's symbols begin */
+
+/* What the codeword of a symbol says: the code, or the number of the group of codes. */
+static uint32_t said_of(const eens_prefix *prefix, uint32_t symbol) {
+    return prefix->group == 1 ? (uint32_t)(prefix->low + (int32_t)symbol) & 0xFFu : symbol;
+}
+
+#if defined(EENS_SMALL)
+
+bool eens_prefix_is_short(const eens_prefix *prefix) {
+    (void)prefix;
+    return false;
+}
+
+uint32_t eens_ready_bytes(const eens_prefix *prefix, uint32_t width, bool grouped) {
+    (void)width, (void)grouped;
+    return ORDERED_AT + 2u * prefix->used;
+}
+
+static void store16(uint8_t *bytes, uint32_t value) {
+    bytes[0] = (uint8_t)value;
+    bytes[1] = (uint8_t)(value >> 8);
+}
+
+/* places[l]: where the next symbol of length l stands among the symbols. */
+static eens_status order_symbols(eens_length_reader *reader, const eens_prefix *prefix,
+                                 uint16_t *places, uint8_t *ready) {
+    for (uint32_t symbol = 0; symbol < prefix->symbols; symbol++) {
+        eens_status status = eens_lengths_next(reader, prefix->longest);
+        if (status != EENS_OK) {
+            return status;
+        }
+        if (reader->length != 0) {
+            uint32_t place = places[reader->length]++;
+            if (place >= prefix->used) {
+                return EENS_ERR_TABLE;
+            }
+            store16(ready + ORDERED_AT + 2 * place, said_of(prefix, symbol));
+        }
+    }
+    return EENS_OK;
+}
+
+eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
+                              const eens_codes_ready *code, uint8_t *ready) {
+    eens_length_reader reader;
+    eens_prefix prefix;
+    uint16_t counts[EENS_COUNTS];
+    eens_status status = eens_prefix_scan(file, table, code->width, &prefix, counts);
+    if (status != EENS_OK) {
+        return status;
+    }
+    if (eens_ready_bytes(&prefix, code->width, false) > code->stride) {
+        return EENS_ERR_TABLE;
+    }
+    store16(ready, prefix.longest);
+    for (uint32_t length = 1, place = 0; length < EENS_COUNTS; length++) {
+        uint32_t count = counts[length];
+        store16(ready + 2 * length, count);
+        counts[length] = (uint16_t)place;
+        place += count;
+    }
+    store16(ready + ORDERED_AT, said_of(&prefix, 0)); /* stays if A = 1 */
+    if (prefix.values == 1) {
+        return EENS_OK;
+    }
+    eens_lengths_begin(&reader, file, table);
+    return order_symbols(&reader, &prefix, counts, ready);
+}
+
+#else
+
+/* A look-up of groups costs more than one of a single code, and its table is five times as large:
+ * measured, it pays from about three codewords on. */
+bool eens_prefix_is_short(const eens_prefix *prefix) {
+    return prefix->group > 1 || prefix->longest == 0 ||
+           3u * prefix->mean < (uint32_t)prefix->longest << EENS_LONGEST;
+}
+
+uint32_t eens_ready_bytes(const eens_prefix *prefix, uint32_t width, bool grouped) {
+    (void)prefix;
+    return (grouped ? 2u + 8u : 2u) << width;
+}
+
+static uint32_t reversed(uint32_t word, uint32_t length) {
+    uint32_t mirrored = 0;
+    for (; length != 0; length--, word >>= 1) {
+        mirrored = mirrored << 1 | (word & 1);
+    }
+    return mirrored;
+}
+
+static void fill_singles(uint8_t *singles, uint32_t first, uint32_t step, uint32_t width,
+                         uint32_t value) {
+    uint16_t entry = (uint16_t)value;
+    for (uint32_t i = first; i < 1u << width; i += step) {
+        memcpy(singles + 2 * i, &entry, 2);
+    }
+}
+
+/* words[l]: the next codeword of length l. */
+static eens_status build_singles(eens_length_reader *reader, const eens_prefix *prefix,
+                                 const eens_codes_ready *code, uint16_t *words,
+                                 uint8_t *singles) {
+    uint32_t shift = prefix->group == 1 ? 8 : 6;
+    for (uint32_t symbol = 0; symbol < prefix->symbols; symbol++) {
+        eens_status status = eens_lengths_next(reader, code->width);
+        if (status != EENS_OK) {
+            return status;
+        }
+        uint32_t length = reader->length;
+        if (length != 0) {
+            uint32_t first = reversed(words[length]++, length);
+            uint32_t value = length | said_of(prefix, symbol) << shift;
+            fill_singles(singles, first, 1u << length, code->width, value);
+        }
+    }
+    return EENS_OK;
+}
+
+/* As many codes as lie in the width bits of index, at most six. */
+static uint64_t group_at(const eens_codes_ready *code, const uint8_t *singles, uint32_t index) {
+    uint64_t entry = 0;
+    uint32_t length = 0;
+    uint32_t count = 0;
+    do {
+        uint16_t single;
+        memcpy(&single, singles + 2 * index, 2);
+        uint32_t more = single & 63u;
+        uint32_t symbol = single >> 6;
+        if (length + more > code->width) {
+            break;
+        }
+        if (code->group == 1) {
+            entry |= (uint64_t)(single >> 8) << (16 + 8 * count++);
+        } else {
+            for (uint32_t i = 0; i < code->group; i++, symbol /= code->values) {
+                uint32_t value = (uint32_t)(code->low + (int32_t)(symbol % code->values)) & 0xFFu;
+                entry |= (uint64_t)value << (16 + 8 * count++);
+            }
+        }
+        length += more;
+        index >>= more;
+    } while (count + code->group <= 6);
+    return entry | length | count << 8;
+}
+
+eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
+                              const eens_codes_ready *code, uint8_t *ready) {
+    eens_length_reader reader;
+    eens_prefix prefix;
+    uint16_t counts[EENS_COUNTS];
+    uint32_t size = 1u << code->width;
+    eens_status status = eens_prefix_scan(file, table, code->width, &prefix, counts);
+    if (status != EENS_OK) {
+        return status;
+    }
+    if (prefix.values == 1) {
+        fill_singles(ready, 0, 1, code->width, said_of(&prefix, 0) << 8); /* symbol 0 is 0 */
+    } else {
+        /* Zeros are harmless entries, should the storage give other lengths this time. */
+        memset(ready, 0, 2 * size);
+        for (uint32_t length = 1, word = 0; length < EENS_COUNTS; length++) {
+            uint32_t count = counts[length];
+            counts[length] = (uint16_t)word;
+            word = 2 * (word + count);
+        }
+        eens_lengths_begin(&reader, file, table);
+        status = build_singles(&reader, &prefix, code, counts, ready);
+    }
+    for (uint32_t i = 0; status == EENS_OK && code->grouped && i < size; i++) {
+        uint64_t entry = group_at(code, ready, i);
+        memcpy(ready + 2 * size + 8 * i, &entry, 8);
+    }
+    return status;
+}
+
+#endif
+
+#endif
