@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,6 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except EdgeensError as error:
         print(f"edgeens: {error}", file=sys.stderr)
         return 1
@@ -158,9 +163,14 @@ def _check_encode(options: argparse.Namespace) -> None:
 
 def _inspect(options: argparse.Namespace) -> None:
     from edgeens.container.sizes import measure
+    from edgeens.decoder import Container
 
     sizes = measure(Path(options.file).read_bytes())
-    print(json.dumps(asdict(sizes)) if options.json else show.inspection(sizes))
+    if options.json:
+        print(json.dumps(asdict(sizes)))
+        return
+    with Container.open(options.file) as container:
+        print(show.inspection(sizes, container.workspace_bytes))
 
 
 def _verify(options: argparse.Namespace) -> None:

@@ -206,6 +206,20 @@ class Container:
         self._call(lib.eens_section_read, self._sections + number, 0, buffer, len(payload))
         return bytes(payload)
 
+    @property
+    def workspace_bytes(self) -> int:
+        """Working memory that a thread of the C decoder needs for the largest tensor of the file.
+
+        For a file in memory, in this build; a file read through a callback also needs room for the
+        largest part of a block.
+        """
+        size, largest = ffi.new("size_t *"), 0
+        for info in self.tensors:
+            record = self._records + info.index
+            if lib.eens_workspace_size(self._file, record, size) == lib.EENS_OK:
+                largest = max(largest, size[0])
+        return largest
+
     @cached_property
     def metadata(self) -> dict[str, Any]:
         """The section META (SPEC, "META"), or {} without one.

@@ -26,8 +26,11 @@ def size_table(encoding: Encoding) -> str:
     return f"{table}\n\nbits of the file: {_shares(encoding.sizes)}"
 
 
-def inspection(sizes: Sizes) -> str:
-    """Everything about a file: totals, shares, what a device needs, and each tensor."""
+def inspection(sizes: Sizes, workspace_bytes: int) -> str:
+    """Everything about a file: totals, shares, what a device needs, and each tensor.
+
+    *workspace_bytes*: what the C decoder needs for a file in memory.
+    """
     rows = [
         [
             tensor.name,
@@ -41,14 +44,14 @@ def inspection(sizes: Sizes) -> str:
         for tensor in sizes.tensors
     ]
     header = ["tensor", "shape", "method", "coder", "bits", "copies", "bytes"]
-    flash, workspace = size(sizes.file_bytes), size(sizes.workspace_bytes)
+    flash, part = size(sizes.file_bytes), size(sizes.workspace_bytes)
     lines = [
         f"format {sizes.format_version}, {sizes.members} members, {flash} bytes",
         f"floating point {size(sizes.float32_bytes)} bytes, flat int8 {size(sizes.int8_bytes)}",
         f"bits per member weight {number(sizes.bits_per_member_weight)}",
         f"bits of the file: {_shares(sizes)}",
-        f"a device needs: flash {flash} bytes; workspace 0 bytes where the file lies in memory, "
-        f"{workspace} where it is read through a callback",
+        f"a device needs: flash {flash} bytes; a workspace of {size(workspace_bytes)} bytes (this "
+        f"build's), and {part} more where the file is read through a callback",
     ]
     return "\n".join([*lines, "", render(header, rows)])
 

@@ -100,6 +100,9 @@ def test_inspect_accounts_for_every_bit(encoded, capsys):
     code, out, _ = run(capsys, "inspect", encoded)
     assert code == 0
     assert "a device needs: flash" in out
+    with Container.open(encoded) as container:
+        assert container.workspace_bytes > 0  # entropy-coded: its tables
+        assert f"a workspace of {container.workspace_bytes:,} bytes".replace(",", " ") in out
     assert "dense.weight" in out
 
 
