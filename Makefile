@@ -23,13 +23,18 @@ test: test-py test-c ## install, then run every test of Python and C
 test-py: $(VENV)/dev
 	$(BIN)/python -m pytest
 
-test-c: $(BUILD)/test_edgeens $(BUILD)/replay symbols
+test-c: $(BUILD)/test_edgeens $(BUILD)/test_edgeens_small $(BUILD)/replay symbols
 	$(BUILD)/test_edgeens $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
+	$(BUILD)/test_edgeens_small $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
 	$(BUILD)/replay native/fuzz/corpus/* tests/vectors/good/*.eens tests/vectors/refused/*.eens
 
 $(BUILD)/test_edgeens: native/test/test_edgeens.c $(NATIVE)
 	@mkdir -p $(BUILD)
 	$(CC) $(WARNINGS) $(SANITIZE) -funsigned-char -Inative/include -o $@ $< native/src/*.c
+
+$(BUILD)/test_edgeens_small: native/test/test_edgeens.c $(NATIVE)
+	@mkdir -p $(BUILD)
+	$(CC) $(WARNINGS) $(SANITIZE) -DEENS_SMALL -funsigned-char -Inative/include -o $@ $< native/src/*.c
 
 $(BUILD)/replay: native/fuzz/replay.c native/fuzz/fuzz_open.c $(NATIVE)
 	@mkdir -p $(BUILD)

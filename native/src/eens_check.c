@@ -29,8 +29,8 @@ static bool scale_count_fits(const eens_tensor *tensor) {
 }
 
 /* S12, 7.3. */
-static eens_status check_scales(const eens_file *file, const eens_tensor *tensor,
-                                eens_head *head) {
+EENS_OWN_FRAME eens_status check_scales(const eens_file *file, const eens_tensor *tensor,
+                                        eens_head *head) {
     uint8_t buffer[32];
     if (tensor->scale_index != head->scales_used || !scale_count_fits(tensor) ||
         tensor->scale_count > head->scale_count - head->scales_used) {
@@ -56,8 +56,8 @@ static eens_status check_scales(const eens_file *file, const eens_tensor *tensor
 }
 
 /* S12, 7.4. */
-static eens_status check_blocks(const eens_file *file, const eens_tensor *tensor, eens_head *head,
-                                eens_where *where) {
+EENS_OWN_FRAME eens_status check_blocks(const eens_file *file, const eens_tensor *tensor,
+                                        eens_head *head, eens_where *where) {
     uint8_t buffer[4 * EENS_ENTRY_BYTES];
     uint32_t begin = 0;
     if (tensor->first_block != head->blocks_used || tensor->data_offset != head->data_end ||

@@ -4,14 +4,16 @@
 #if !defined(EENS_NO_ENTROPY)
 
 #define HEAD_BYTES 8u
-#define PIECE 64u /* classes read at a time */
-#define PIECE_BYTES 25u /* that hold them, at any first bit */
+/* Classes read at a time, and bytes that hold them, at any first bit. */
+#if defined(EENS_SMALL)
+#define PIECE 16u
+#define PIECE_BYTES 7u
+#else
+#define PIECE 64u
+#define PIECE_BYTES 25u
+#endif
 
-static uint64_t stream_bytes(uint64_t fields) {
-    return (3 * fields + 7) / 8;
-}
-
-/* The two numbers of the head, and where the two streams begin. */
+/* The two numbers of the head, and where the classes of the columns begin. */
 static eens_status load(const eens_file *file, const eens_table *table, eens_classes *classes) {
     uint8_t buffer[HEAD_BYTES];
     const uint8_t *head = eens_view(file, table->offset, HEAD_BYTES, buffer);
@@ -22,7 +24,6 @@ static eens_status load(const eens_file *file, const eens_table *table, eens_cla
     classes->columns = eens_load32(head);
     classes->rows = eens_load32(head + 4);
     classes->columns_offset = table->offset + HEAD_BYTES;
-    classes->rows_offset = classes->columns_offset + stream_bytes(classes->columns);
     return EENS_OK;
 }
 
@@ -38,34 +39,38 @@ eens_status eens_classes_check(const eens_file *file, const eens_table *table) {
     return classes.columns != 0 && classes.rows != 0 ? EENS_OK : EENS_ERR_TABLE;
 }
 
-/* The last byte of a stream of so many fields. */
-static eens_status check_padding(const eens_file *file, uint64_t offset, uint64_t fields) {
+/* The last byte of a stream of so many bits. */
+static eens_status check_padding(const eens_file *file, uint32_t offset, uint32_t bits) {
     uint8_t buffer[1];
-    const uint8_t *last = eens_view(file, offset + 3 * fields / 8, 3 * fields % 8 != 0, buffer);
+    if (bits % 8 == 0) {
+        return EENS_OK;
+    }
+    const uint8_t *last = eens_view(file, offset + bits / 8, 1, buffer);
     if (last == NULL) {
         return EENS_ERR_READ;
     }
-    return 3 * fields % 8 == 0 || *last >> 3 * fields % 8 == 0 ? EENS_OK : EENS_ERR_RECORD;
+    return *last >> bits % 8 == 0 ? EENS_OK : EENS_ERR_RECORD;
 }
 
 eens_status eens_classes_open(const eens_file *file, const eens_table *table,
                               const eens_tensor *tensor, eens_classes *classes) {
-    if (table->size < HEAD_BYTES) {
-        return EENS_ERR_RECORD;
-    }
-    eens_status status = load(file, table, classes);
+    uint64_t copies = tensor->method == EENS_DRAWN ? 1 : tensor->copies;
+    eens_status status = table->size >= HEAD_BYTES ? load(file, table, classes) : EENS_ERR_RECORD;
     if (status != EENS_OK) {
         return status;
     }
-    /* E is at most 2^31 - 1; past this line so are columns and rows. */
-    uint64_t fields = (uint64_t)(tensor->method == EENS_DRAWN ? 1 : tensor->copies) * classes->rows;
-    if ((uint64_t)classes->columns * classes->rows != tensor->elements ||
-        tensor->elements == 0 ||
-        table->size != HEAD_BYTES + stream_bytes(classes->columns) + stream_bytes(fields)) {
+    /* A table is at most 2^24 bytes: once its size is right, 32 bits hold the numbers of bits. */
+    uint64_t column_bits = 3 * (uint64_t)classes->columns;
+    uint64_t row_bits = 3 * copies * classes->rows;
+    uint64_t column_bytes = (column_bits + 7) / 8;
+    if ((uint64_t)classes->columns * classes->rows != tensor->elements || classes->columns == 0 ||
+        classes->rows == 0 || table->size != HEAD_BYTES + column_bytes + (row_bits + 7) / 8) {
         return EENS_ERR_RECORD;
     }
-    status = check_padding(file, classes->columns_offset, classes->columns);
-    return status == EENS_OK ? check_padding(file, classes->rows_offset, fields) : status;
+    classes->rows_offset = classes->columns_offset + (uint32_t)column_bytes;
+    status = check_padding(file, classes->columns_offset, (uint32_t)column_bits);
+    return status == EENS_OK ? check_padding(file, classes->rows_offset, (uint32_t)row_bits)
+                             : status;
 }
 
 /* A field of 3 bits, from one byte or two. */
@@ -84,8 +89,8 @@ static bool column_classes(const eens_classes *classes, uint32_t column, uint32_
     uint8_t buffer[PIECE_BYTES];
     for (uint32_t at = 0; at < count; at += PIECE) {
         uint32_t part = count - at < PIECE ? count - at : PIECE;
-        uint64_t bit = 3 * ((uint64_t)column + at);
-        uint32_t skip = (uint32_t)(bit % 8);
+        uint32_t bit = 3 * (column + at);
+        uint32_t skip = bit % 8;
         const uint8_t *bytes = eens_view(classes->file, classes->columns_offset + bit / 8,
                                          eens_ceil8(skip + 3 * part), buffer);
         if (bytes == NULL) {
@@ -138,9 +143,9 @@ static bool row_numbers(const eens_classes *classes, uint32_t column, uint32_t r
     return true;
 }
 
-static bool row_class_of(const eens_classes *classes, uint64_t row, uint32_t *row_class) {
+static bool row_class_of(const eens_classes *classes, uint32_t row, uint32_t *row_class) {
     uint8_t buffer[2];
-    uint32_t skip = (uint32_t)(3 * row % 8);
+    uint32_t skip = 3 * row % 8;
     const uint8_t *bytes = eens_view(classes->file, classes->rows_offset + 3 * row / 8,
                                      eens_ceil8(skip + 3), buffer);
     if (bytes == NULL) {
@@ -158,7 +163,7 @@ bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first,
         uint32_t left = classes->columns - column;
         uint32_t part = left < count ? left : count;
         uint32_t row_class;
-        if (!row_class_of(classes, (uint64_t)copy * classes->rows + row, &row_class) ||
+        if (!row_class_of(classes, copy * classes->rows + row, &row_class) ||
             !row_numbers(classes, column, row_class, part, numbers)) {
             return false;
         }

@@ -134,12 +134,34 @@ eens_status eens_block_view(const eens_job *job, const uint8_t **bytes) {
     return crc == job->block.crc ? EENS_OK : EENS_ERR_BLOCK_CHECKSUM;
 }
 
+#if !defined(EENS_NO_ENTROPY)
+/* One located block of plain or joint, copy by copy. */
+static eens_status decode_entropy(const eens_job *job) {
+    const int8_t *codes;
+    eens_status status = eens_entropy_open(job);
+    for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
+        status = eens_entropy_codes(job, i, &codes);
+        if (status != EENS_OK || job->output == NULL) {
+            continue;
+        }
+        uint8_t *output = job->output + i * job->stride;
+        if (job->type == EENS_INT8) {
+            memcpy(output, codes, job->block.count);
+        } else {
+            status = eens_spread(job->file, job->tensor, codes, job->block.first,
+                                 job->block.count, job->type, output);
+        }
+    }
+    return status;
+}
+#endif
+
 /* One located block: codes by its method, then values in their place. */
 static eens_status decode_block(const eens_job *job) {
     const eens_tensor *tensor = job->tensor;
 #if !defined(EENS_NO_ENTROPY)
     if (job->coding != NULL && tensor->method != EENS_DRAWN) {
-        return eens_entropy_decode(job);
+        return decode_entropy(job);
     }
 #endif
     eens_status status = tensor->method == EENS_SHARED  ? eens_shared_decode(job)
@@ -184,18 +206,11 @@ static eens_status decode_blocks(eens_job *job, const eens_request *request, een
     return EENS_OK;
 }
 
-eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
-                        const eens_request *request, void *workspace, size_t workspace_size,
-                        void *output, size_t output_size, eens_where *where) {
-    eens_where ignored;
+/* All of a call but what changes from block to block. */
+static eens_status prepare(const eens_file *file, const eens_tensor *tensor,
+                           const eens_request *request, void *output, size_t output_size,
+                           eens_job *job) {
     eens_plan plan;
-    eens_job job;
-    where = where != NULL ? where : &ignored;
-    where->tensor = where->block = where->section = -1;
-    if (file == NULL || tensor == NULL || request == NULL) {
-        return EENS_ERR_ARGUMENT;
-    }
-    where->tensor = (int32_t)tensor->index;
     eens_status status = plan_request(file, tensor, request, &plan);
     if (status != EENS_OK) {
         return status;
@@ -209,29 +224,49 @@ eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
     if ((uintptr_t)output % plan.element != 0) {
         return EENS_ERR_ARGUMENT;
     }
-    job.file = file;
-    job.tensor = tensor;
-    job.workspace = workspace;
-    job.workspace_size = workspace != NULL ? workspace_size : 0;
-    job.output = output;
-    job.stride = (size_t)plan.stride;
-    job.first_copy = plan.first_copy;
-    job.copy_count = plan.copy_count;
-    job.type = plan.type;
-    job.element = plan.element;
-    job.fast_crc = eens_crc_is_fast(bytes_of(tensor, plan.positions, plan.copy_count));
-    job.coding = NULL;
+    job->file = file;
+    job->tensor = tensor;
+    job->coding = NULL;
+    job->output = output;
+    job->stride = (size_t)plan.stride;
+    job->first_copy = plan.first_copy;
+    job->copy_count = plan.copy_count;
+    job->type = plan.type;
+    job->element = plan.element;
+    job->fast_crc = eens_crc_is_fast(bytes_of(tensor, plan.positions, plan.copy_count));
+    return EENS_OK;
+}
+
+/* With the tables of the tensor, if it has any. */
+static eens_status decode_all(eens_job *job, const eens_request *request, eens_where *where) {
 #if !defined(EENS_NO_ENTROPY)
     eens_coding coding;
-    if (tensor->coder != EENS_FIXED && request->block_count != 0) {
-        status = eens_coding_begin(&job, &coding);
+    if (job->tensor->coder != EENS_FIXED && request->block_count != 0) {
+        eens_status status = eens_coding_begin(job, &coding);
         if (status != EENS_OK) {
             return status;
         }
-        job.coding = &coding;
+        job->coding = &coding;
     }
 #endif
-    return decode_blocks(&job, request, where);
+    return decode_blocks(job, request, where);
+}
+
+eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
+                        const eens_request *request, void *workspace, size_t workspace_size,
+                        void *output, size_t output_size, eens_where *where) {
+    eens_where ignored;
+    eens_job job;
+    where = where != NULL ? where : &ignored;
+    where->tensor = where->block = where->section = -1;
+    if (file == NULL || tensor == NULL || request == NULL) {
+        return EENS_ERR_ARGUMENT;
+    }
+    where->tensor = (int32_t)tensor->index;
+    job.workspace = workspace;
+    job.workspace_size = workspace != NULL ? workspace_size : 0;
+    eens_status status = prepare(file, tensor, request, output, output_size, &job);
+    return status == EENS_OK ? decode_all(&job, request, where) : status;
 }
 
 eens_status eens_dequantize(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,

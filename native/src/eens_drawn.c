@@ -109,15 +109,10 @@ static eens_status open_parents(const eens_job *job, const uint8_t **bytes, uint
     return status;
 }
 
-eens_status eens_drawn_decode(const eens_job *job) {
+/* The members asked for, from the parent's codes in fields of bits bits. */
+EENS_OWN_FRAME eens_status draw_members(const eens_job *job, const uint8_t *bytes, uint32_t bits) {
     int8_t parents[CHUNK];
     uint8_t rests[CHUNK];
-    const uint8_t *bytes;
-    uint32_t bits;
-    eens_status status = open_parents(job, &bytes, &bits);
-    if (status != EENS_OK) {
-        return status;
-    }
     for (uint32_t at = 0; at < job->block.count; at += CHUNK) {
         uint32_t part = job->block.count - at < CHUNK ? job->block.count - at : CHUNK;
         eens_unpack(bytes, at, part, bits, parents);
@@ -129,4 +124,11 @@ eens_status eens_drawn_decode(const eens_job *job) {
         }
     }
     return EENS_OK;
+}
+
+eens_status eens_drawn_decode(const eens_job *job) {
+    const uint8_t *bytes;
+    uint32_t bits;
+    eens_status status = open_parents(job, &bytes, &bits);
+    return status == EENS_OK ? draw_members(job, bytes, bits) : status;
 }

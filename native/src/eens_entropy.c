@@ -1,5 +1,6 @@
-/* Blocks with the coder entropy (S10.2, S10.3): lanes or a joint block, each stream decoded into
- * the workspace and from there, while it is in the nearest cache, made into values. */
+/* Blocks with the coder entropy (S10.2, S10.3): lanes or a joint block, decoded into the workspace.
+ * From there eens_decode.c makes values of one copy after the other, while it is in the nearest
+ * cache. */
 #include "eens_entropy.h"
 
 #if !defined(EENS_NO_ENTROPY)
@@ -11,26 +12,12 @@
  * the next view. */
 static eens_status view_input(const eens_job *job, uint32_t offset, uint32_t size,
                               const uint8_t **bytes) {
-    if (job->file->data == NULL && size > job->coding->input_size) {
+    size_t used = (size_t)(job->coding->input - job->workspace);
+    if (job->file->data == NULL && size > job->workspace_size - used) {
         return EENS_ERR_WORKSPACE;
     }
     *bytes = eens_view(job->file, job->block.offset + offset, size, job->coding->input);
     return *bytes != NULL ? EENS_OK : EENS_ERR_READ;
-}
-
-static eens_status decode_stream(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
-                                 const uint8_t *bytes, uint32_t size, int8_t *codes) {
-    eens_code_stream stream;
-    stream.code = code;
-    stream.classes = &job->coding->classes;
-    stream.chunk = job->coding->chunk;
-    stream.bytes = bytes;
-    stream.size = size;
-    stream.first = job->block.first;
-    stream.count = job->block.count;
-    stream.copy = copy;
-    stream.codes = codes;
-    return eens_code_stream_decode(&stream, job->file->profile);
 }
 
 static bool codes_lie_in(const int8_t *codes, uint32_t count, int32_t least, int32_t most) {
@@ -45,21 +32,6 @@ static bool codes_lie_in(const int8_t *codes, uint32_t count, int32_t least, int
 static bool codes_fit(const eens_tensor *tensor, const int8_t *codes, uint32_t count) {
     int32_t half = 1 << (tensor->bits - 1);
     return tensor->bits == 8 || codes_lie_in(codes, count, -half, half - 1);
-}
-
-/* codes of the copy (counted from the first asked for) into the output, in its form. */
-static eens_status put_codes(const eens_job *job, uint32_t copy, const int8_t *codes) {
-    uint32_t count = job->block.count;
-    if (job->output == NULL) {
-        return EENS_OK;
-    }
-    uint8_t *output = job->output + copy * job->stride;
-    if (job->type != EENS_INT8) {
-        return eens_spread(job->file, job->tensor, codes, job->block.first, count, job->type,
-                           output);
-    }
-    memcpy(output, codes, count);
-    return EENS_OK;
 }
 
 /* S10.2: the common part, its CRC compared, and that the lanes fill the block. */
@@ -117,23 +89,8 @@ static eens_status decode_lane(const eens_job *job, uint32_t lane, int8_t *codes
         status = EENS_ERR_BLOCK_CHECKSUM;
     }
     return status == EENS_OK
-               ? decode_stream(job, &job->coding->first, lane, bytes, size, codes)
+               ? eens_code_stream_decode(job, &job->coding->first, lane, bytes, size, codes)
                : status;
-}
-
-static eens_status decode_plain(const eens_job *job) {
-    eens_status status = open_lanes(job);
-    for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
-        int8_t *codes = job->coding->codes;
-        status = decode_lane(job, (uint32_t)job->first_copy + i, codes);
-        if (status == EENS_OK && !codes_fit(job->tensor, codes, job->block.count)) {
-            status = EENS_ERR_BLOCK_CONTENT;
-        }
-        if (status == EENS_OK) {
-            status = put_codes(job, i, codes);
-        }
-    }
-    return status;
 }
 
 /* All residuals of a joint block. */
@@ -146,8 +103,9 @@ static eens_status decode_residuals(const eens_job *job, const uint8_t *bytes) {
             return EENS_ERR_BLOCK_CONTENT;
         }
         const eens_codes_ready *code = m == 0 ? &job->coding->first : &job->coding->others;
-        eens_status status = decode_stream(job, code, m, bytes + at, size,
-                                           job->coding->codes + (size_t)m * job->block.count);
+        eens_status status =
+            eens_code_stream_decode(job, code, m, bytes + at, size,
+                                    job->coding->codes + (size_t)m * job->block.count);
         if (status != EENS_OK) {
             return status;
         }
@@ -156,11 +114,8 @@ static eens_status decode_residuals(const eens_job *job, const uint8_t *bytes) {
     return at == job->block.size ? EENS_OK : EENS_ERR_BLOCK_CONTENT;
 }
 
-static eens_status decode_joint(const eens_job *job) {
-    uint8_t order[EENS_MAX_MEMBERS];
+static eens_status open_joint(const eens_job *job) {
     const uint8_t *bytes;
-    uint32_t members = job->tensor->copies;
-    uint32_t count = job->block.count;
     int8_t *codes = job->coding->codes;
     eens_status status = view_input(job, 0, job->block.size, &bytes);
     if (status != EENS_OK) {
@@ -173,19 +128,26 @@ static eens_status decode_joint(const eens_job *job) {
     if (status != EENS_OK) {
         return status;
     }
-    eens_unpredict(job->tensor->predictor, members, count, codes, order);
-    if (!codes_fit(job->tensor, codes, members * count)) { /* at most 2^20 */
-        return EENS_ERR_BLOCK_CONTENT;
-    }
-    for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
-        uint32_t row = order[job->first_copy + i];
-        status = put_codes(job, i, codes + (size_t)row * count);
-    }
-    return status;
+    eens_unpredict(job->tensor, job->block.count, codes);
+    uint32_t all = job->tensor->copies * job->block.count; /* at most 2^20 */
+    return codes_fit(job->tensor, codes, all) ? EENS_OK : EENS_ERR_BLOCK_CONTENT;
 }
 
-eens_status eens_entropy_decode(const eens_job *job) {
-    return job->tensor->method == EENS_JOINT ? decode_joint(job) : decode_plain(job);
+eens_status eens_entropy_open(const eens_job *job) {
+    return job->tensor->method == EENS_JOINT ? open_joint(job) : open_lanes(job);
+}
+
+eens_status eens_entropy_codes(const eens_job *job, uint32_t copy, const int8_t **codes) {
+    int8_t *first = job->coding->codes;
+    uint32_t count = job->block.count;
+    *codes = first;
+    if (job->tensor->method == EENS_JOINT) {
+        *codes += (size_t)eens_joint_row(job->tensor, job->first_copy + copy) * count;
+        return EENS_OK;
+    }
+    eens_status status = decode_lane(job, job->first_copy + copy, first);
+    return status == EENS_OK && !codes_fit(job->tensor, first, count) ? EENS_ERR_BLOCK_CONTENT
+                                                                      : status;
 }
 
 eens_status eens_entropy_parents(const eens_job *job, const uint8_t **parents) {

@@ -30,9 +30,15 @@
 #define EENS_CHUNK_BYTES (EENS_CLASS_CHUNK * EENS_PARTS)
 #endif
 
+#if defined(EENS_SMALL)
+#define EENS_READER_BYTES 7u /* read from storage at a time: fills the struct's last word */
+#else
+#define EENS_READER_BYTES 64u
+#endif
+
 /* A table of the pool, located. */
 typedef struct eens_table {
-    uint64_t offset; /* of the body, in the file */
+    uint32_t offset; /* of the body, in the file; the head is below 2^28 bytes */
     uint32_t size;
     uint8_t kind;
 } eens_table;
@@ -52,7 +58,7 @@ typedef struct eens_prefix {
  * one for each class. What a table holds, eens_ready.c says. */
 typedef struct eens_codes_ready {
     uint8_t *tables;
-    uint32_t stride; /* bytes from one table to the next */
+    uint16_t stride; /* bytes from one table to the next, at most 10 x 2^12 */
     uint16_t values; /* A and low, used only for groups of more than one code */
     int8_t low;
     uint8_t group;
@@ -63,8 +69,8 @@ typedef struct eens_codes_ready {
 /* The classes of a tensor's positions (S5.2); columns 0: it has none. */
 typedef struct eens_classes {
     const eens_file *file;
-    uint64_t columns_offset; /* of the columns' classes */
-    uint64_t rows_offset;
+    uint32_t columns_offset; /* of the columns' classes; the head is below 2^28 bytes */
+    uint32_t rows_offset;
     const uint8_t *column_classes; /* the columns' classes, a byte each; not in a small build */
     uint32_t columns;
     uint32_t rows;
@@ -76,26 +82,12 @@ typedef struct eens_coding {
     eens_codes_ready first;  /* of the first stream of a joint block, and of all others */
     eens_codes_ready others; /* of the other streams of a joint block */
     eens_classes classes;
-    uint32_t table_count; /* C of S5.3 */
+    uint16_t first_table; /* of kind 1 */
+    uint16_t table_count; /* C of S5.3 */
     uint8_t *chunk;       /* numbers of tables: EENS_CHUNK_BYTES */
-    uint8_t *columns;     /* their classes: EENS_COLUMN_BYTES each */
     int8_t *codes;        /* of one copy, of the parent, or of all members (joint) */
-    uint8_t *input;       /* for what is read from storage */
-    size_t input_size;
+    uint8_t *input;       /* for what is read from storage, up to the workspace's end */
 } eens_coding;
-
-/* A code stream (S10.1) and where its codes go. */
-typedef struct eens_code_stream {
-    const eens_codes_ready *code;
-    const eens_classes *classes;
-    uint8_t *chunk;
-    const uint8_t *bytes;
-    uint32_t size;
-    uint32_t first; /* position in the tensor of its first code */
-    uint32_t count;
-    uint32_t copy;
-    int8_t *codes;
-} eens_code_stream;
 
 /* A part: bits are read up to the end of the whole stream, which is where memory ends; a part that
  * reads behind its own end has not the size that it should have. */
@@ -106,26 +98,24 @@ typedef struct eens_part {
     uint32_t end;
 } eens_part;
 
-/* Reads one length after the other. */
+/* Reads the lengths of a prefix code, one after the other, and sums them up. */
 typedef struct eens_length_reader {
     const eens_file *file;
-    const uint8_t *bytes;
-    uint64_t offset; /* in the file, of what was not viewed yet */
-    uint32_t left;   /* bytes from there on */
-    uint32_t viewed; /* bytes not taken yet */
-    uint32_t bits;   /* taken, not used yet */
-    uint32_t bit_count;
-    uint32_t length; /* the last one */
-    uint8_t buffer[16];
+    const uint8_t *bytes; /* viewed, not taken yet */
+    uint32_t offset;      /* in the file, of what was not viewed yet */
+    uint32_t left;        /* bytes from there on */
+    uint16_t bits;        /* taken, not used yet */
+    uint8_t bit_count;
+    uint8_t viewed; /* bytes */
+    uint8_t length; /* the last one */
+    uint8_t buffer[EENS_READER_BYTES];
 } eens_length_reader;
 
 /* eens_prefix.c: reads a prefix code from the file and checks all of it (S5.1); status TABLE if it
- * is malformed. most: the longest length allowed. */
+ * is malformed. most: the longest length allowed. counts: how many symbols have each length, or
+ * NULL. */
 eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
-                              eens_prefix *prefix);
-/* The same, and how many symbols have each length. */
-eens_status eens_prefix_scan(const eens_file *file, const eens_table *table, uint32_t most,
-                             eens_prefix *prefix, uint16_t *counts);
+                              eens_prefix *prefix, uint16_t *counts);
 /* The lengths of a code that has more than one symbol. The next one is in reader->length; above
  * most, or below 0: TABLE. */
 void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
@@ -162,12 +152,18 @@ bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first,
                      uint8_t *numbers);
 
 /* eens_stream.c (S10.1) */
-eens_status eens_code_stream_decode(const eens_code_stream *stream, uint8_t profile);
+/* The code stream of a copy (of the block, see job), in these size bytes, into count codes. */
+eens_status eens_code_stream_decode(const eens_job *job, const eens_codes_ready *code,
+                                    uint32_t copy, const uint8_t *bytes, uint32_t size,
+                                    int8_t *codes);
 
-/* eens_entropy.c (S10.2, S10.3): one block of plain or joint, as values in the output; the parent's
- * codes of a block of drawn, as bytes; and bytes of the block that have to be in one piece. */
-eens_status eens_entropy_decode(const eens_job *job);
+/* eens_entropy.c (S10.2, S10.3). Of plain and joint: the common part of a block, checked; then the
+ * codes of a copy (counted from the first asked for), until the next. */
+eens_status eens_entropy_open(const eens_job *job);
+eens_status eens_entropy_codes(const eens_job *job, uint32_t copy, const int8_t **codes);
+/* Of drawn: the parent's codes of a block. */
 eens_status eens_entropy_parents(const eens_job *job, const uint8_t **parents);
+/* Bytes of a block that have to be in one piece. */
 eens_status eens_entropy_input(const eens_file *file, const eens_tensor *tensor,
                                const eens_block *block, uint32_t *size);
 
@@ -179,9 +175,9 @@ void eens_take_groups(const uint8_t *groups, uint32_t width, eens_part *parts, i
 uint32_t eens_take_singles(const eens_codes_ready *code, const uint8_t *numbers, uint32_t count,
                            eens_part *parts, int8_t *codes);
 
-/* eens_joint.c (S10.3): residuals, count of each member, one member behind the other, into codes in
- * place; order[m] tells which of the K runs of codes then is member m's. */
-void eens_unpredict(uint8_t predictor, uint32_t members, uint32_t count, int8_t *codes,
-                    uint8_t *order);
+/* eens_joint.c (S10.3): residuals of each stream, count a row, one row behind the other, into codes
+ * in place; and the row that then is a member's. */
+void eens_unpredict(const eens_tensor *tensor, uint32_t count, int8_t *codes);
+uint32_t eens_joint_row(const eens_tensor *tensor, uint32_t member);
 
 #endif

@@ -36,6 +36,13 @@
 #define EENS_ALWAYS_INLINE static inline
 #endif
 
+/* For functions whose arrays must not lie on the stack while their callers call others. */
+#if defined(__GNUC__)
+#define EENS_OWN_FRAME static __attribute__((noinline))
+#else
+#define EENS_OWN_FRAME static
+#endif
+
 /* Loads of any alignment on any machine; compilers make them one instruction where there is one. */
 static inline uint32_t eens_load16(const uint8_t *p) {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8;

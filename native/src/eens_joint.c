@@ -4,7 +4,12 @@
 
 #if !defined(EENS_NO_ENTROPY)
 
-#define CHUNK 32u /* positions whose sums are kept at a time */
+/* Positions whose sums are kept at a time. */
+#if defined(EENS_SMALL)
+#define CHUNK 8u
+#else
+#define CHUNK 32u
+#endif
 
 static inline int8_t plus(int8_t a, int32_t b) {
     return (int8_t)(uint8_t)((uint32_t)a + (uint32_t)b);
@@ -52,46 +57,50 @@ static void unlift(uint32_t count, int8_t *restrict lower, int8_t *restrict diff
     }
 }
 
-/* Predictor 3. A list of size entries becomes one of next entries. Rows stay where they are: order
- * tells which holds an entry. Entries move up, so the last is placed first. */
-static void unlift_list(uint32_t size, uint32_t next, uint32_t count, int8_t *codes,
-                        uint8_t *order) {
-    if (next % 2 != 0) {
-        order[next - 1] = order[size - 1];
-    }
-    for (uint32_t i = next / 2; i-- != 0;) {
-        uint8_t lower = order[i];
-        uint8_t difference = (uint8_t)(size + i);
-        unlift(count, codes + (size_t)lower * count, codes + (size_t)difference * count);
-        order[2 * i + 1] = difference;
-        order[2 * i] = lower;
-    }
+/* The length of the list of predictor 3 that steps more steps make of all members. */
+static uint32_t list_size(uint32_t members, uint32_t steps) {
+    return (members + (1u << steps) - 1) >> steps;
 }
 
-static void undo_transform(uint32_t members, uint32_t count, int8_t *codes, uint8_t *order) {
-    uint32_t size = 1;
+/* Rows stay where they are: a list of length a and the differences behind it, b - a rows, become
+ * the list of length b. Its entry 2i is where entry i was, 2i + 1 where the difference was; the
+ * last of an odd number is where the last was. */
+static uint32_t entry_row(uint32_t members, uint32_t steps, uint32_t entry) {
+    for (; entry != 0; steps++) {
+        uint32_t shorter = list_size(members, steps + 1);
+        if (entry % 2 != 0) {
+            return shorter + entry / 2;
+        }
+        entry /= 2;
+    }
+    return 0;
+}
+
+/* Predictor 3. */
+static void undo_transform(uint32_t members, uint32_t count, int8_t *codes) {
     uint32_t steps = 0;
-    order[0] = 0;
     while (members > 1u << steps) {
         steps++;
     }
     while (steps-- != 0) {
-        /* members halved steps times, each time rounded up */
-        uint32_t next = (members + (1u << steps) - 1) >> steps;
-        unlift_list(size, next, count, codes, order);
-        size = next;
+        uint32_t pairs = list_size(members, steps) / 2;
+        for (uint32_t i = 0; i < pairs; i++) {
+            uint32_t lower = entry_row(members, steps, 2 * i);
+            uint32_t difference = entry_row(members, steps, 2 * i + 1);
+            unlift(count, codes + (size_t)lower * count, codes + (size_t)difference * count);
+        }
     }
 }
 
-void eens_unpredict(uint8_t predictor, uint32_t members, uint32_t count, int8_t *codes,
-                    uint8_t *order) {
-    for (uint32_t m = 0; m < members; m++) {
-        order[m] = (uint8_t)m;
-    }
-    switch (predictor) {
-    case EENS_FIRST_MEMBER: add_first(members, count, codes); break;
-    case EENS_RUNNING_MEAN: add_means(members, count, codes); break;
-    case EENS_TRANSFORM: undo_transform(members, count, codes, order); break;
+uint32_t eens_joint_row(const eens_tensor *tensor, uint32_t member) {
+    return tensor->predictor == EENS_TRANSFORM ? entry_row(tensor->copies, 0, member) : member;
+}
+
+void eens_unpredict(const eens_tensor *tensor, uint32_t count, int8_t *codes) {
+    switch (tensor->predictor) {
+    case EENS_FIRST_MEMBER: add_first(tensor->copies, count, codes); break;
+    case EENS_RUNNING_MEAN: add_means(tensor->copies, count, codes); break;
+    case EENS_TRANSFORM: undo_transform(tensor->copies, count, codes); break;
     default: break; /* none */
     }
 }

@@ -5,7 +5,6 @@
 #if !defined(EENS_NO_ENTROPY)
 
 #define HEAD_BYTES 4u /* of a body, before the lengths */
-#define PIECE ((uint32_t)sizeof((eens_length_reader *)0)->buffer)
 
 void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
                         const eens_table *table) {
@@ -15,41 +14,50 @@ void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
     reader->left = table->size - HEAD_BYTES;
 }
 
-static eens_status take_bits(eens_length_reader *reader, uint32_t width, uint32_t *field) {
-    if (reader->bit_count < width) {
-        if (reader->viewed == 0) {
-            uint32_t part = reader->left < PIECE ? reader->left : PIECE;
-            if (part == 0) {
-                return EENS_ERR_TABLE;
-            }
-            reader->bytes = eens_view(reader->file, reader->offset, part, reader->buffer);
-            if (reader->bytes == NULL) {
-                return EENS_ERR_READ;
-            }
-            reader->offset += part;
-            reader->left -= part;
-            reader->viewed = part;
+/* The next byte of the stream into the bits at hand. */
+static eens_status take_byte(eens_length_reader *reader) {
+    if (reader->viewed == 0) {
+        uint32_t part = reader->left < EENS_READER_BYTES ? reader->left : EENS_READER_BYTES;
+        if (part == 0) {
+            return EENS_ERR_TABLE;
         }
-        reader->bits |= (uint32_t)*reader->bytes++ << reader->bit_count;
-        reader->bit_count += 8;
-        reader->viewed--;
+        reader->bytes = eens_view(reader->file, reader->offset, part, reader->buffer);
+        if (reader->bytes == NULL) {
+            return EENS_ERR_READ;
+        }
+        reader->offset += part;
+        reader->left -= part;
+        reader->viewed = (uint8_t)part;
     }
-    *field = reader->bits & ((1u << width) - 1);
-    reader->bits >>= width;
-    reader->bit_count -= width;
+    reader->bits = (uint16_t)(reader->bits | (uint32_t)*reader->bytes++ << reader->bit_count);
+    reader->bit_count = (uint8_t)(reader->bit_count + 8);
+    reader->viewed--;
     return EENS_OK;
 }
 
+/* Field 0, 1, 2: as before, one more, one less; 3: the length follows, so 6 bits in all. */
 eens_status eens_lengths_next(eens_length_reader *reader, uint32_t most) {
-    uint32_t field;
-    eens_status status = take_bits(reader, 2, &field);
-    if (status == EENS_OK && field == 3) {
-        status = take_bits(reader, 4, &reader->length);
-    } else if (status == EENS_OK) {
-        reader->length += field == 1;
-        reader->length -= field == 2; /* below 0 it becomes the largest number */
+    uint32_t width = 2;
+    uint32_t length;
+    while (reader->bit_count < width || (width == 2 && (reader->bits & 3) == 3)) {
+        if (reader->bit_count >= width) {
+            width = 6;
+            continue;
+        }
+        eens_status status = take_byte(reader);
+        if (status != EENS_OK) {
+            return status;
+        }
     }
-    return status == EENS_OK && reader->length > most ? EENS_ERR_TABLE : status;
+    if (width == 6) {
+        length = reader->bits >> 2 & 15u;
+    } else {
+        length = reader->length + (reader->bits & 1u) - (reader->bits >> 1 & 1u);
+    }
+    reader->bits = (uint16_t)(reader->bits >> width);
+    reader->bit_count = (uint8_t)(reader->bit_count - width);
+    reader->length = (uint8_t)length; /* one less than 0 is a large number */
+    return length > most ? EENS_ERR_TABLE : EENS_OK;
 }
 
 static eens_status check_head(const eens_file *file, const eens_table *table,
@@ -80,15 +88,43 @@ static eens_status check_head(const eens_file *file, const eens_table *table,
     return EENS_OK;
 }
 
-eens_status eens_prefix_scan(const eens_file *file, const eens_table *table, uint32_t most,
-                             eens_prefix *prefix, uint16_t *counts) {
-    eens_length_reader reader;
+/* All lengths: that they fit the stream and make a complete code. */
+static eens_status check_lengths(eens_length_reader *reader, uint32_t most, eens_prefix *prefix,
+                                 uint16_t *counts) {
     uint32_t sum = 0; /* of 2^-length, times 2^12: at most 2^10 x 2^11 */
     uint32_t mean = 0;
-    memset(counts, 0, EENS_COUNTS * sizeof *counts);
+    prefix->used = 0;
+    for (uint32_t symbol = 0; symbol < prefix->symbols; symbol++) {
+        eens_status status = eens_lengths_next(reader, most);
+        if (status != EENS_OK) {
+            return status;
+        }
+        uint32_t length = reader->length;
+        if (length != 0) {
+            uint32_t share = 1u << (EENS_LONGEST - length);
+            sum += share;
+            mean += share * length;
+            prefix->used++;
+            prefix->longest = (uint8_t)(length > prefix->longest ? length : prefix->longest);
+            if (counts != NULL) {
+                counts[length]++;
+            }
+        }
+    }
+    prefix->mean = (uint16_t)mean; /* at most 12 x 2^12 where the sum is right */
+    bool ends = reader->left == 0 && reader->viewed == 0 && reader->bits == 0;
+    return ends && sum == 1u << EENS_LONGEST ? EENS_OK : EENS_ERR_TABLE;
+}
+
+eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
+                              eens_prefix *prefix, uint16_t *counts) {
+    eens_length_reader reader;
     eens_status status = check_head(file, table, prefix);
     if (status != EENS_OK) {
         return status;
+    }
+    if (counts != NULL) {
+        memset(counts, 0, EENS_COUNTS * sizeof *counts);
     }
     prefix->longest = 0;
     prefix->mean = 0;
@@ -97,28 +133,7 @@ eens_status eens_prefix_scan(const eens_file *file, const eens_table *table, uin
         return table->size == HEAD_BYTES ? EENS_OK : EENS_ERR_TABLE;
     }
     eens_lengths_begin(&reader, file, table);
-    for (uint32_t symbol = 0; symbol < prefix->symbols; symbol++) {
-        status = eens_lengths_next(&reader, most);
-        if (status != EENS_OK) {
-            return status;
-        }
-        counts[reader.length]++;
-        uint32_t share = reader.length != 0 ? 1u << (EENS_LONGEST - reader.length) : 0;
-        sum += share;
-        mean += share * reader.length;
-        prefix->longest =
-            (uint8_t)(reader.length > prefix->longest ? reader.length : prefix->longest);
-    }
-    prefix->used = (uint16_t)(prefix->symbols - counts[0]);
-    prefix->mean = (uint16_t)mean; /* at most 12 x 2^12 where the sum is right */
-    bool ends = reader.left == 0 && reader.viewed == 0 && reader.bits == 0;
-    return ends && sum == 1u << EENS_LONGEST ? EENS_OK : EENS_ERR_TABLE;
-}
-
-eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
-                              eens_prefix *prefix) {
-    uint16_t counts[EENS_COUNTS];
-    return eens_prefix_scan(file, table, most, prefix, counts);
+    return check_lengths(&reader, most, prefix, counts);
 }
 
 #endif

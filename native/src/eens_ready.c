@@ -61,7 +61,7 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
     eens_length_reader reader;
     eens_prefix prefix;
     uint16_t counts[EENS_COUNTS];
-    eens_status status = eens_prefix_scan(file, table, code->width, &prefix, counts);
+    eens_status status = eens_prefix_check(file, table, code->width, &prefix, counts);
     if (status != EENS_OK) {
         return status;
     }
@@ -166,7 +166,7 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
     eens_prefix prefix;
     uint16_t counts[EENS_COUNTS];
     uint32_t size = 1u << code->width;
-    eens_status status = eens_prefix_scan(file, table, code->width, &prefix, counts);
+    eens_status status = eens_prefix_check(file, table, code->width, &prefix, counts);
     if (status != EENS_OK) {
         return status;
     }

@@ -9,6 +9,24 @@
 
 #define FIRST_OF_FOUR 1024u /* codes from which a stream has four parts */
 
+/* A code stream and where its codes go. */
+typedef struct code_stream {
+    const eens_job *job;
+    const eens_codes_ready *code;
+    const uint8_t *bytes;
+    uint32_t size;
+    uint32_t copy;
+    int8_t *codes;
+} code_stream;
+
+/* The numbers of the tables of count positions, into the room of the part; false: READ. */
+static bool find_tables(const code_stream *stream, uint32_t begin, uint32_t count,
+                        uint32_t number) {
+    const eens_coding *coding = stream->job->coding;
+    return eens_classes_at(&coding->classes, stream->copy, stream->job->block.first + begin, count,
+                           coding->chunk + EENS_CLASS_CHUNK * number);
+}
+
 #if defined(EENS_SMALL)
 
 /* A codeword from its most significant bit on: among those of one length, the codewords are
@@ -80,7 +98,7 @@ static void take_last_groups(const uint8_t *groups, uint32_t width, eens_part *o
 }
 
 /* Singles of four parts, at most count of each; returns how many. */
-static uint32_t take_singles(const eens_code_stream *stream, const uint8_t *numbers,
+static uint32_t take_singles(const code_stream *stream, const uint8_t *numbers,
                              uint32_t count, eens_part *parts) {
     for (uint32_t j = 0; j < EENS_PARTS; j++) {
         count = least(count, parts[j].end - parts[j].begin);
@@ -93,17 +111,16 @@ static uint32_t take_singles(const eens_code_stream *stream, const uint8_t *numb
 }
 
 /* The same with classes; false: the storage could not be read. */
-static bool take_singles_classed(const eens_code_stream *stream, eens_part *parts) {
+static bool take_singles_classed(const code_stream *stream, eens_part *parts) {
     uint32_t taken;
     do {
         for (uint32_t j = 0; j < EENS_PARTS; j++) {
             uint32_t count = least(EENS_CLASS_CHUNK, parts[j].end - parts[j].begin);
-            if (!eens_classes_at(stream->classes, stream->copy, stream->first + parts[j].begin,
-                                 count, stream->chunk + EENS_CLASS_CHUNK * j)) {
+            if (!find_tables(stream, parts[j].begin, count, j)) {
                 return false;
             }
         }
-        taken = take_singles(stream, stream->chunk, EENS_CLASS_CHUNK, parts);
+        taken = take_singles(stream, stream->job->coding->chunk, EENS_CLASS_CHUNK, parts);
     } while (taken != 0);
     return true;
 }
@@ -113,14 +130,14 @@ static const uint8_t *groups_of(const eens_codes_ready *code) {
 }
 
 /* What four parts can give side by side; false: the storage could not be read. */
-static bool take_four(const eens_code_stream *stream, eens_part *parts) {
-    if (stream->classes->columns != 0) {
+static bool take_four(const code_stream *stream, eens_part *parts) {
+    if (stream->job->coding->classes.columns != 0) {
         return take_singles_classed(stream, parts);
     }
     if (stream->code->grouped) {
         eens_take_groups(groups_of(stream->code), stream->code->width, parts, stream->codes);
     } else {
-        take_singles(stream, NULL, stream->count, parts);
+        take_singles(stream, NULL, stream->job->block.count, parts);
     }
     return true;
 }
@@ -146,50 +163,45 @@ static bool take_symbols(const eens_codes_ready *code, eens_part *of, int8_t *co
 }
 
 /* The same with classes; false: the storage could not be read. */
-static bool take_symbols_classed(const eens_code_stream *stream, eens_part *of) {
+static bool take_symbols_classed(const code_stream *stream, eens_part *of) {
     const eens_codes_ready *code = stream->code;
     while (of->begin < of->end) {
         uint32_t left = of->end - of->begin;
         uint32_t count = left < EENS_CLASS_CHUNK ? left : EENS_CLASS_CHUNK;
-        if (!eens_classes_at(stream->classes, stream->copy, stream->first + of->begin, count,
-                             stream->chunk)) {
+        if (!find_tables(stream, of->begin, count, 0)) {
             return false;
         }
         for (uint32_t i = 0; i < count; i++) {
-            const uint8_t *table = code->tables + (size_t)stream->chunk[i] * code->stride;
+            uint32_t number = stream->job->coding->chunk[i];
+            const uint8_t *table = code->tables + (size_t)number * code->stride;
             stream->codes[of->begin++] = (int8_t)(uint8_t)take_code(table, code->width, &of->bits);
         }
     }
     return true;
 }
 
-/* Cuts the stream into its parts; returns how many, or 0 if they do not fit. */
-static uint32_t cut_parts(const eens_code_stream *stream, uint8_t profile, eens_part *parts) {
-    uint32_t count = profile == 0 && stream->count >= FIRST_OF_FOUR ? EENS_PARTS : 1;
-    uint32_t most = count == 1 ? stream->count : 12 * ((stream->count + 47) / 48);
-    uint32_t at = 4 * (count - 1);
-    if (stream->size < at) {
-        return 0;
+/* Finds part number j, which begins at byte *at of the stream; false: it does not fit. */
+static bool cut_part(const code_stream *stream, uint32_t j, uint32_t count, uint32_t *at,
+                     eens_part *of) {
+    uint32_t positions = stream->job->block.count;
+    uint32_t most = count == 1 ? positions : 12 * ((positions + 47) / 48);
+    bool is_last = j + 1 == count;
+    uint32_t left = stream->size - *at;
+    of->size = is_last ? left : eens_load32(stream->bytes + 4 * j);
+    if (of->size > left) {
+        return false;
     }
-    for (uint32_t j = 0; j < count; j++) {
-        uint32_t left = stream->size - at;
-        uint32_t size = j + 1 < count ? eens_load32(stream->bytes + 4 * j) : left;
-        if (size > left) {
-            return 0;
-        }
-        parts[j].bits.bytes = stream->bytes + at;
-        parts[j].bits.size = left;
-        parts[j].bits.at = 0;
-        parts[j].size = size;
-        parts[j].begin = j * most;
-        parts[j].end = j + 1 < count ? (j + 1) * most : stream->count;
-        at += size;
-    }
-    return count;
+    of->bits.bytes = stream->bytes + *at;
+    of->bits.size = left;
+    of->bits.at = 0;
+    of->begin = j * most;
+    of->end = is_last ? positions : (j + 1) * most;
+    *at += of->size;
+    return true;
 }
 
-static eens_status take_part(const eens_code_stream *stream, eens_part *of) {
-    if (stream->classes->columns != 0) {
+static eens_status take_part(const code_stream *stream, eens_part *of) {
+    if (stream->job->coding->classes.columns != 0) {
         if (!take_symbols_classed(stream, of)) {
             return EENS_ERR_READ;
         }
@@ -208,19 +220,49 @@ static eens_status take_part(const eens_code_stream *stream, eens_part *of) {
     return ends ? EENS_OK : EENS_ERR_BLOCK_CONTENT;
 }
 
-eens_status eens_code_stream_decode(const eens_code_stream *stream, uint8_t profile) {
-    eens_part parts[EENS_PARTS];
-    uint32_t count = cut_parts(stream, profile, parts);
-    eens_status status = count != 0 ? EENS_OK : EENS_ERR_BLOCK_CONTENT;
-#if !defined(EENS_SMALL)
-    if (count == EENS_PARTS && !take_four(stream, parts)) {
-        status = EENS_ERR_READ;
+#if defined(EENS_SMALL)
+
+static eens_status take_parts(const code_stream *stream, uint32_t count, uint32_t at) {
+    for (uint32_t j = 0; j < count; j++) {
+        eens_part of;
+        eens_status status = cut_part(stream, j, count, &at, &of) ? take_part(stream, &of)
+                                                                  : EENS_ERR_BLOCK_CONTENT;
+        if (status != EENS_OK) {
+            return status;
+        }
     }
-#endif
+    return EENS_OK;
+}
+
+#else
+
+static eens_status take_parts(const code_stream *stream, uint32_t count, uint32_t at) {
+    eens_part parts[EENS_PARTS];
+    eens_status status = EENS_OK;
+    for (uint32_t j = 0; j < count; j++) {
+        if (!cut_part(stream, j, count, &at, &parts[j])) {
+            return EENS_ERR_BLOCK_CONTENT;
+        }
+    }
+    if (count == EENS_PARTS && !take_four(stream, parts)) {
+        return EENS_ERR_READ;
+    }
     for (uint32_t j = 0; j < count && status == EENS_OK; j++) {
         status = take_part(stream, &parts[j]);
     }
     return status;
+}
+
+#endif
+
+eens_status eens_code_stream_decode(const eens_job *job, const eens_codes_ready *code,
+                                    uint32_t copy, const uint8_t *bytes, uint32_t size,
+                                    int8_t *codes) {
+    code_stream stream = {job, code, bytes, size, copy, codes};
+    uint32_t count =
+        job->file->profile == 0 && job->block.count >= FIRST_OF_FOUR ? EENS_PARTS : 1;
+    uint32_t sizes = 4 * (count - 1); /* bytes of the parts' sizes */
+    return size >= sizes ? take_parts(&stream, count, sizes) : EENS_ERR_BLOCK_CONTENT;
 }
 
 #endif

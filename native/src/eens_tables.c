@@ -8,11 +8,11 @@
 
 eens_status eens_table_at(const eens_file *file, uint32_t number, eens_table *table) {
     uint8_t buffer[ENTRY_BYTES];
-    uint64_t offset = file->tables_offset + (uint64_t)ENTRY_BYTES * file->table_count;
-    uint64_t end = (uint64_t)file->tables_offset + file->tables_size;
+    uint32_t offset = file->tables_offset + ENTRY_BYTES * file->table_count; /* below 2^28 */
+    uint32_t end = file->tables_offset + file->tables_size;
     for (uint32_t i = 0;; i++) {
         const uint8_t *entry =
-            eens_view(file, file->tables_offset + (uint64_t)ENTRY_BYTES * i, ENTRY_BYTES, buffer);
+            eens_view(file, file->tables_offset + ENTRY_BYTES * i, ENTRY_BYTES, buffer);
         if (entry == NULL) {
             return EENS_ERR_READ;
         }
@@ -40,7 +40,7 @@ eens_status eens_bodies_check(const eens_file *file) {
         eens_prefix prefix;
         status = eens_table_at(file, i, &table);
         if (status == EENS_OK && table.kind == EENS_PREFIX_CODE) {
-            status = eens_prefix_check(file, &table, longest_length(file), &prefix);
+            status = eens_prefix_check(file, &table, longest_length(file), &prefix, NULL);
         } else if (status == EENS_OK && table.kind == EENS_CLASSES) {
             status = eens_classes_check(file, &table);
         } /* a newer kind has its own rules; no tensor that is decoded here may name it */
@@ -48,91 +48,106 @@ eens_status eens_bodies_check(const eens_file *file) {
     return status;
 }
 
-/* C of S5.3, and whether there are classes; RECORD if the numbers of tables do not fit. */
-static eens_status count_tables(const eens_file *file, const eens_tensor *tensor,
-                                bool *has_classes, uint32_t *codes) {
+/* How many tables of kind 1 there are, after one of kind 2 if classes->columns is not 0; RECORD if
+ * the tables do not fit the record or each other (S5.3). */
+static eens_status open_classes(const eens_file *file, const eens_tensor *tensor,
+                                eens_classes *classes, uint32_t *codes) {
     eens_table table;
-    if (file->minor == 0 || tensor->table_count == 0 ||
-        (uint32_t)tensor->first_table + tensor->table_count > file->table_count) {
+    uint32_t count = tensor->table_count;
+    classes->columns = 0;
+    if (file->minor == 0 || count == 0 || tensor->first_table + count > file->table_count) {
         return EENS_ERR_RECORD;
     }
     eens_status status = eens_table_at(file, tensor->first_table, &table);
+    if (status == EENS_OK && table.kind == EENS_CLASSES) {
+        status = eens_classes_open(file, &table, tensor, classes);
+        count--;
+    }
     if (status != EENS_OK) {
         return status;
     }
-    *has_classes = table.kind == EENS_CLASSES;
-    uint32_t count = tensor->table_count - (*has_classes ? 1u : 0);
     uint32_t sets = tensor->method == EENS_JOINT ? 2 : 1;
-    *codes = count / sets;
-    bool fits = count % sets == 0 && *codes >= 1 &&
-                *codes <= (*has_classes ? EENS_MAX_CLASS_TABLES : 1);
-    return fits ? EENS_OK : EENS_ERR_RECORD;
+    uint32_t most = classes->columns != 0 ? EENS_MAX_CLASS_TABLES : 1;
+    *codes = count;
+    return count != 0 && count % sets == 0 && count / sets <= most ? EENS_OK : EENS_ERR_RECORD;
 }
 
-/* The common shape of count prefix codes from number first on. */
+/* The bodies have been checked before, all of them. */
+eens_status eens_tables_check(const eens_file *file, const eens_tensor *tensor) {
+    eens_classes classes;
+    uint32_t count;
+    eens_status status = open_classes(file, tensor, &classes, &count);
+    uint32_t first = (uint32_t)tensor->first_table + tensor->table_count - count;
+    for (uint32_t i = 0; i < count && status == EENS_OK; i++) {
+        eens_table table;
+        uint8_t group[1];
+        status = eens_table_at(file, first + i, &table);
+        if (status == EENS_OK && table.kind != EENS_PREFIX_CODE) {
+            status = EENS_ERR_RECORD;
+        }
+        if (status == EENS_OK && classes.columns != 0) {
+            const uint8_t *body = eens_view(file, table.offset, 1, group);
+            status = body == NULL ? EENS_ERR_READ : *body != 1 ? EENS_ERR_RECORD : EENS_OK;
+        }
+    }
+    return status;
+}
+
+/* The common shape of count prefix codes from number first on. Not having been checked since the
+ * file was opened, they are checked again. */
 static eens_status load_shape(const eens_file *file, uint32_t first, uint32_t count,
                               bool has_classes, eens_codes_ready *code) {
-    eens_prefix largest = {0};
     code->width = 0;
+    code->stride = 0;
+    code->grouped = false;
     for (uint32_t i = 0; i < count; i++) {
         eens_table table;
         eens_prefix prefix;
         eens_status status = eens_table_at(file, first + i, &table);
         if (status == EENS_OK && table.kind != EENS_PREFIX_CODE) {
-            status = EENS_ERR_RECORD;
+            status = EENS_ERR_TABLE;
         }
         if (status == EENS_OK) {
-            status = eens_prefix_check(file, &table, longest_length(file), &prefix);
+            status = eens_prefix_check(file, &table, longest_length(file), &prefix, NULL);
         }
         if (status != EENS_OK) {
             return status;
         }
-        if (has_classes && prefix.group != 1) {
-            return EENS_ERR_RECORD;
-        }
+        code->group = prefix.group;
+        code->low = prefix.low;
+        code->values = prefix.values;
         code->width = prefix.longest > code->width ? prefix.longest : code->width;
-        largest = prefix.used > largest.used ? prefix : largest;
+        code->grouped = !has_classes && eens_prefix_is_short(&prefix);
+        uint32_t bytes = eens_ready_bytes(&prefix, code->width, code->grouped);
+        code->stride = (uint16_t)(bytes > code->stride ? bytes : code->stride);
+        if (has_classes && prefix.group != 1) {
+            return EENS_ERR_TABLE;
+        }
     }
-    code->group = largest.group;
-    code->low = largest.low;
-    code->values = largest.values;
-    code->grouped = !has_classes && eens_prefix_is_short(&largest);
-    code->stride = eens_ready_bytes(&largest, code->width, code->grouped);
     return EENS_OK;
 }
 
 /* Everything but what lies in the workspace. */
 static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
                                eens_coding *coding) {
-    bool has_classes;
     uint32_t count;
-    eens_table table;
-    eens_status status = count_tables(file, tensor, &has_classes, &count);
+    eens_status status = open_classes(file, tensor, &coding->classes, &count);
     if (status != EENS_OK) {
         return status;
     }
-    memset(coding, 0, sizeof *coding);
-    coding->table_count = count;
-    coding->classes.most = (uint8_t)(count - 1);
-    uint32_t first = tensor->first_table;
-    if (has_classes) {
-        status = eens_table_at(file, first++, &table);
-        if (status == EENS_OK) {
-            status = eens_classes_open(file, &table, tensor, &coding->classes);
-        }
-    }
-    if (status == EENS_OK) {
-        status = load_shape(file, first, count, has_classes, &coding->first);
-    }
-    if (status == EENS_OK && tensor->method == EENS_JOINT) {
-        status = load_shape(file, first + count, count, has_classes, &coding->others);
+    bool has_classes = coding->classes.columns != 0;
+    bool joint = tensor->method == EENS_JOINT;
+    coding->table_count = (uint16_t)(joint ? count / 2 : count);
+    coding->first_table = (uint16_t)(tensor->first_table + tensor->table_count - count);
+    coding->classes.most = (uint8_t)(coding->table_count - 1);
+    coding->others.stride = 0;
+    status = load_shape(file, coding->first_table, coding->table_count, has_classes,
+                        &coding->first);
+    if (status == EENS_OK && joint) {
+        uint32_t others = (uint32_t)coding->first_table + coding->table_count;
+        status = load_shape(file, others, coding->table_count, has_classes, &coding->others);
     }
     return status;
-}
-
-eens_status eens_tables_check(const eens_file *file, const eens_tensor *tensor) {
-    eens_coding coding;
-    return load_coding(file, tensor, &coding);
 }
 
 /* Codes of one copy of the largest block, or of all members. */
@@ -153,9 +168,8 @@ static size_t divide(const eens_tensor *tensor, uint8_t *workspace, eens_coding 
         coding->first.tables = workspace;
         coding->others.tables = workspace + tables;
         coding->chunk = workspace + tables + others;
-        coding->columns = coding->chunk + chunk;
-        coding->codes = (int8_t *)coding->columns + columns;
-        coding->input = coding->columns + columns + codes;
+        coding->codes = (int8_t *)coding->chunk + chunk + columns;
+        coding->input = coding->chunk + chunk + columns + codes;
     }
     return tables + others + chunk + columns + codes;
 }
@@ -193,15 +207,13 @@ eens_status eens_coding_begin(const eens_job *job, eens_coding *coding) {
     if (job->workspace_size < size) {
         return EENS_ERR_WORKSPACE;
     }
-    coding->input_size = job->workspace_size - size;
-    uint32_t first = job->tensor->first_table + (coding->classes.columns != 0 ? 1u : 0);
-    status = build_set(file, first, coding->table_count, &coding->first);
+    status = build_set(file, coding->first_table, coding->table_count, &coding->first);
     if (status == EENS_OK && job->tensor->method == EENS_JOINT) {
-        status = build_set(file, first + coding->table_count, coding->table_count,
-                           &coding->others);
+        uint32_t others = (uint32_t)coding->first_table + coding->table_count;
+        status = build_set(file, others, coding->table_count, &coding->others);
     }
     if (status == EENS_OK && coding->classes.columns != 0 &&
-        !eens_classes_spread(&coding->classes, coding->columns)) {
+        !eens_classes_spread(&coding->classes, coding->chunk + EENS_CHUNK_BYTES)) {
         status = EENS_ERR_READ;
     }
     return status;
