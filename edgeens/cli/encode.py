@@ -1,0 +1,91 @@
+"""The command that makes files: `encode`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from edgeens import show
+from edgeens.cli.arguments import between, positive, sharing_limit
+from edgeens.progress import Progress
+
+
+def add_commands(commands: Any) -> None:
+    """Add `encode`."""
+    text = "encode ONNX members, or one model to draw members from, into one file"
+    parser = commands.add_parser("encode", help=text, description=text)
+    add = parser.add_argument
+    add("members", nargs="+", metavar="MODEL.onnx", help="members of one architecture")
+    add("-o", "--output", required=True, metavar="FILE.eens")
+    add(
+        "--method", choices=["auto", "plain", "shared"], default="auto", help="default: %(default)s"
+    )
+    add("--coder", choices=["fixed", "entropy"], help="default: whatever is smaller")
+    add("--bits", type=between(2, 8), default=8, metavar="N", help="width of the codes, 2 to 8")
+    add(
+        "--lambda4",
+        type=sharing_limit,
+        metavar="X",
+        help="share level-4 digits at most X apart, or auto",
+    )
+    add(
+        "--lambda8",
+        type=sharing_limit,
+        metavar="Y",
+        help="share level-8 digits at most Y apart, or auto",
+    )
+    add("--grid", choices=["tensor", "channel"], help="one scale for each (default: by --bits)")
+    add("--exclude", action="append", default=[], metavar="GLOB", help="keep these tensors exactly")
+    add("--profile", choices=["desktop", "mcu"], default="desktop", help="default: %(default)s")
+    add("--block", type=positive, metavar="N", help="most codes in a block (all members)")
+    add("--threads", type=positive, default=1, metavar="N", help="workers; same bytes")
+    add("--draw", type=between(1, 64), metavar="K", help="draw K members from one model (LPE-BSR)")
+    add("--key", type=between(0, 2**64 - 1), default=0, metavar="N", help="names the draws")
+    add("--store-members", action="store_true", help="store drawn members, not parent and key")
+    add("--calibration", metavar="X.npz", help="inputs to round with error feedback on")
+    add("--json", action="store_true", help="print sizes as JSON")
+    parser.set_defaults(run=_encode, parser=parser)
+
+
+def _encode(options: argparse.Namespace) -> None:
+    from edgeens.encoder import encode
+
+    _check_encode(options)
+    with Progress("encoding") as progress:
+        encoding = encode(
+            options.members,
+            options.output,
+            method=options.method,
+            bits=options.bits,
+            lambda4=options.lambda4,
+            lambda8=options.lambda8,
+            grid=options.grid,
+            exclude=options.exclude,
+            profile=options.profile,
+            block=options.block,
+            threads=options.threads,
+            draw=options.draw,
+            key=options.key,
+            store_members=options.store_members,
+            calibration=options.calibration,
+            coder=options.coder,
+            progress=progress.update,
+        )
+    if options.json:
+        print(json.dumps(asdict(encoding.sizes)))
+    else:
+        print(show.size_table(encoding))
+
+
+def _check_encode(options: argparse.Namespace) -> None:
+    """Refuse combinations that argparse cannot express (exit code 2)."""
+    if options.draw is None and (options.store_members or options.key):
+        options.parser.error("--key and --store-members belong to --draw")
+    if options.draw is not None and len(options.members) != 1:
+        options.parser.error("--draw takes exactly one model")
+    if options.draw is not None and options.method != "auto":
+        options.parser.error("--draw chooses the method by itself: leave out --method")
+    if options.draw is not None and options.calibration is not None:
+        options.parser.error("--draw rounds at random: leave out --calibration")

@@ -1,0 +1,56 @@
+"""Commands that run models: `run`, `evaluate`, `demo`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from edgeens import show
+from edgeens.cli.arguments import file_command
+from edgeens.progress import Progress
+
+
+def add_commands(commands: Any) -> None:
+    """Add `run`, `evaluate` and `demo`."""
+    _run_parser(commands)
+    _evaluate_parser(commands)
+    demo = commands.add_parser("demo", help="encode and judge the bundled ensemble of digits")
+    demo.set_defaults(run=_demo)
+
+
+def _run_parser(commands: Any) -> None:
+    parser = file_command(commands, "run", _run, "predict with uncertainty (ONNX Runtime)")
+    parser.add_argument("--input", required=True, metavar="X.npy", help=".npy; .npz names inputs")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.npz")
+    parser.add_argument("--members", action="store_true", help="also write each member's outputs")
+
+
+def _evaluate_parser(commands: Any) -> None:
+    parser = file_command(commands, "evaluate", _evaluate, "accuracy, calibration and OOD scores")
+    parser.add_argument("--data", required=True, metavar="D.npz", help="x, y and, if wanted, x_ood")
+    parser.add_argument("--members", nargs="+", default=[], metavar="M.onnx", help="judge them too")
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from edgeens.data import load_inputs, save_prediction
+    from edgeens.onnx.session import Session
+
+    with Session(options.file) as session:
+        prediction = session.predict(load_inputs(options.input))
+    save_prediction(prediction, options.output, members=options.members)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from edgeens.evaluate import evaluate
+
+    with Progress("evaluating") as progress:
+        rows = evaluate(options.file, options.data, options.members, progress=progress.update)
+    print(json.dumps(rows) if options.json else show.evaluation(rows))
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from edgeens.demo.run import run_demo
+
+    run_demo()
