@@ -1,6 +1,6 @@
 """The ensembles that sizes are measured on: recipes, and a cache of what they make.
 
-Second stage of the size benchmark: after benchmarks.idx, before benchmarks.sizes. The cache lies
+First stage of the size benchmark, before benchmarks.sizes. The cache lies
 outside the repository, a folder an ensemble: member_k.onnx and, for trained ones, calibration.npz
 (x: images that were trained on), validation.npz (x, y: images held out) and test.npz (x, y).
 """
@@ -17,8 +17,8 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.idx import DATASETS, load_dataset
 from benchmarks.speed import gaussian
+from edgeens.datasets.catalogue import IDX_DATASETS, load_dataset
 from edgeens.errors import DataError
 
 Step = Callable[[str, int, int], None]
@@ -36,7 +36,7 @@ class Recipe:
     Attributes:
         name: of the folder in the cache.
         title: for people.
-        dataset: key of idx.DATASETS, or None for drawn weights.
+        dataset: key of catalogue.IDX_DATASETS, or None for drawn weights.
         model: "mlp" 784-128-10; "cnn": two convolutions with batch normalisation, which the export
             folds into them, and two dense layers; "layer": one convolution, 512 to 512, 3 x 3.
         epochs: of Adam, batches of 128.
@@ -125,9 +125,10 @@ def member_paths(folder: Path) -> list[Path]:
 
 def _train(recipe: Recipe, dataset: str, data: Path | None, work: Path, step: Step) -> None:
     if data is None:
+        wanted = IDX_DATASETS[dataset]
         raise DataError(
             f"the ensemble {recipe.name!r} must be trained first: give --data DIR, a folder with "
-            f"the official idx files of {DATASETS[dataset].title} (from {DATASETS[dataset].source})"
+            f"the official idx files of {wanted.title} (from {wanted.source})"
         )
     everything, test = load_dataset(data, dataset)
     count = len(everything.y)
@@ -136,9 +137,9 @@ def _train(recipe: Recipe, dataset: str, data: Path | None, work: Path, step: St
     from benchmarks.training import train_members
 
     train_members(recipe, training, member_paths(work), step)
-    np.savez(work / "calibration.npz", x=training.x[:CALIBRATION])
-    np.savez(work / "validation.npz", x=validation.x, y=validation.y)
-    np.savez(work / "test.npz", x=test.x, y=test.y)
+    np.savez(work / "calibration.npz", x=training.floats()[:CALIBRATION])
+    np.savez(work / "validation.npz", x=validation.floats(), y=validation.y)
+    np.savez(work / "test.npz", x=test.floats(), y=test.y)
 
 
 def _draw_layers(paths: Sequence[Path]) -> None:

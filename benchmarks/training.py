@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.ensembles import Recipe, Step
-from benchmarks.idx import Images
+from edgeens.datasets.images import Images
 from edgeens.errors import MissingPackageError
 
 try:
@@ -49,7 +49,7 @@ def train_members(recipe: Recipe, images: Images, paths: Sequence[Path], progres
 
 
 def _train_all(recipe: Recipe, images: Images, paths: Sequence[Path], progress: Step) -> None:
-    x, y = torch.from_numpy(images.x), torch.from_numpy(images.y)
+    x, y = torch.from_numpy(images.floats()), torch.from_numpy(images.y)
     tuned = recipe.tuning_epochs > 0
     own = recipe.tuning_epochs if tuned else recipe.epochs
     total = own * len(paths) + (recipe.epochs if tuned else 0)

@@ -32,6 +32,7 @@ ROOMS = {
     "decoder": {"errors", "records", "_native"},
     "onnx": {"errors", "ensemble", "coded", "decoder", "uncertainty", "atomic"},
     "data": {"errors", "atomic", "decoder", "uncertainty"},
+    "datasets": {"errors", "atomic"},
     "size_table": {"coded", "container", "quantize"},
 }
 TOP = {"__init__", "cli", "encoder", "evaluate", "show", "demo", "_native_build"}

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import lzma
-import struct
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -13,7 +11,6 @@ import pytest
 
 from benchmarks import peers, sizes
 from benchmarks.ensembles import RECIPES, make_ensemble
-from benchmarks.idx import DATASETS, FILES, load_dataset, read_idx
 from benchmarks.nncodec_peer import WAYS
 from benchmarks.sizes import check_equal, member_weights, peer_sizes, size_rows, weight_cosine
 from edgeens.coded import CodedEnsemble, CodedTensor, Grid
@@ -23,22 +20,7 @@ from edgeens.encoder import Encoding
 from edgeens.ensemble import Ensemble, MemberTensor
 from edgeens.errors import DataError, EdgeensError, MissingPackageError
 
-PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
 MNIST = next(recipe for recipe in RECIPES if recipe.name == "mnist-mlp")
-
-
-def idx_bytes(array):
-    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return head + array.astype(np.uint8).tobytes()
-
-
-def write_dataset(folder, name, *, suffix=""):
-    """Nine training and nine test pictures of 2 x 3 under the official names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = np.arange(54).reshape(9, 2, 3)
-    labels = np.array([*DATASETS[name].first_labels, 7])
-    for file, array in zip(FILES, [pictures, labels] * 2, strict=True):
-        (folder / (file + suffix)).write_bytes(PACK[suffix](idx_bytes(array)))
 
 
 def coded_ensemble(codes, *, exact=()):
@@ -49,56 +31,6 @@ def coded_ensemble(codes, *, exact=()):
     if len(exact):
         tensors.append(CodedTensor("b", "float32", np.asarray(exact, np.float32)))
     return CodedEnsemble(len(codes), tuple(tensors))
-
-
-@pytest.mark.parametrize("suffix", PACK)
-def test_an_idx_file_reads_the_same_plain_or_compressed(tmp_path, suffix):
-    array = np.arange(24).reshape(4, 2, 3)
-    path = tmp_path / f"pictures{suffix}"
-    path.write_bytes(PACK[suffix](idx_bytes(array)))
-    assert np.array_equal(read_idx(path), array)
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("a", b"no idx file", r"a is not an idx file of unsigned bytes; download it again$"),
-        ("a", idx_bytes(np.zeros((2, 3)))[:-1], r"a holds 5 values, but shape \(2, 3\) has"),
-        ("a.gz", gzip.compress(bytes(99))[:-9], r"a\.gz cannot be read \(.*download it again$"),
-        ("a.xz", b"no xz file", r"a\.xz cannot be read \(.*download it again$"),
-    ],
-)
-def test_a_damaged_idx_file_is_refused_by_name(tmp_path, name, data, message):
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(DataError, match=message):
-        read_idx(tmp_path / name)
-
-
-@pytest.mark.parametrize("suffix", PACK)
-@pytest.mark.parametrize("inside", ["", "fashion_mnist"])
-def test_a_dataset_lies_in_the_folder_or_in_one_of_its_name(tmp_path, inside, suffix):
-    write_dataset(tmp_path / inside, "fashion_mnist", suffix=suffix)
-    training, test = load_dataset(tmp_path, "fashion_mnist")
-    assert training.x.shape == test.x.shape == (9, 1, 2, 3)
-    assert training.x[8, 0, 1, 2] == np.float32(53) / np.float32(255)
-    assert training.y.tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 7]
-
-
-def test_missing_files_are_named_with_where_to_download_them(tmp_path):
-    write_dataset(tmp_path / "mnist", "mnist", suffix=".gz")
-    (tmp_path / "mnist" / f"{FILES[3]}.gz").unlink()
-    missing = r"mnist lacks t10k-labels-idx1-ubyte \(plain, \.gz or \.xz\) of MNIST; download"
-    with pytest.raises(DataError, match=missing):
-        load_dataset(tmp_path, "mnist")
-    everything = r"fashion_mnist lacks train-images.* train-labels.* t10k-images.* of Fashion-MNIST"
-    with pytest.raises(DataError, match=everything + r".*from https://github\.com/zalando"):
-        load_dataset(tmp_path, "fashion_mnist")
-
-
-def test_the_files_of_another_dataset_are_not_taken_for_it(tmp_path):
-    write_dataset(tmp_path, "mnist")
-    with pytest.raises(DataError, match=r"are not those of Fashion-MNIST \(the first training"):
-        load_dataset(tmp_path, "fashion_mnist")
 
 
 def test_training_without_data_says_what_to_give(tmp_path):

@@ -1,6 +1,6 @@
 """MNIST and Fashion-MNIST from their official idx files: plain, .gz or .xz.
 
-First stage of the size benchmark: before benchmarks.ensembles, which trains on these images.
+Before datasets.catalogue, which knows the sets by name.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeens.datasets.images import Images
 from edgeens.errors import DataError
 
 SUFFIXES: dict[str, Callable[[bytes], bytes]] = {
@@ -24,9 +25,16 @@ SUFFIXES: dict[str, Callable[[bytes], bytes]] = {
 }
 _UNSIGNED_BYTES = 8  # the third byte of an idx file: the type of its values
 
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
 
 @dataclass(frozen=True)
-class Dataset:
+class IdxDataset:
     """A data set whose four files have MNIST's names.
 
     Attributes:
@@ -41,53 +49,28 @@ class Dataset:
     first_labels: tuple[int, ...]
 
 
-DATASETS = {
-    "mnist": Dataset(
-        "MNIST", "https://ossci-datasets.s3.amazonaws.com/mnist/", (5, 0, 4, 1, 9, 2, 1, 3)
-    ),
-    "fashion_mnist": Dataset(
-        "Fashion-MNIST",
-        "https://github.com/zalandoresearch/fashion-mnist/tree/master/data/fashion",
-        (9, 0, 0, 3, 0, 2, 7, 2),
-    ),
-}
-FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
+MNIST = IdxDataset(
+    "MNIST", "https://ossci-datasets.s3.amazonaws.com/mnist/", (5, 0, 4, 1, 9, 2, 1, 3)
+)
+FASHION_MNIST = IdxDataset(
+    "Fashion-MNIST",
+    "https://github.com/zalandoresearch/fashion-mnist/tree/master/data/fashion",
+    (9, 0, 0, 3, 0, 2, 7, 2),
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Images:
-    """Labelled pictures.
-
-    Attributes:
-        x: float32 (n, 1, rows, columns), 0 (paper) to 1 (ink).
-        y: int64 (n,), class numbers.
-    """
-
-    x: NDArray[np.float32]
-    y: NDArray[np.int64]
-
-    def part(self, start: int, stop: int) -> Images:
-        """The pictures from *start* to before *stop*."""
-        return Images(self.x[start:stop], self.y[start:stop])
-
-
-def load_dataset(folder: Path, name: str) -> tuple[Images, Images]:
-    """The training and the test set of *name*, a key of DATASETS.
+def load_idx(folder: Path, name: str, dataset: IdxDataset) -> tuple[Images, Images]:
+    """The training and the test set, pictures (n, 1, rows, columns).
 
     Args:
-        folder: holds the four files, or a folder of that name which does.
-        name: "mnist" or "fashion_mnist".
+        folder: holds the four files, or a folder *name* which does.
+        name: of that folder.
+        dataset: which set is expected.
 
     Raises:
         DataError: a file is missing or damaged, or the files are those of another set; the message
             says where to get them.
     """
-    dataset = DATASETS[name]
     home = next((home for home in (folder / name, folder) if _find(home, FILES[0])), folder / name)
     found = [_find(home, file) for file in FILES]
     missing = [file for file, path in zip(FILES, found, strict=True) if path is None]
@@ -108,7 +91,11 @@ def load_dataset(folder: Path, name: str) -> tuple[Images, Images]:
             f"the files in {home} are not those of {dataset.title} (the first training labels "
             f"differ); download {dataset.title} from {dataset.source} into {folder / name}"
         )
-    return _images(arrays[0], arrays[1]), _images(arrays[2], arrays[3])
+    training, test = (
+        Images(pictures[:, np.newaxis], labels.astype(np.int64))
+        for pictures, labels in zip(arrays[::2], arrays[1::2], strict=True)
+    )
+    return training, test
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -136,8 +123,3 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 def _find(folder: Path, name: str) -> Path | None:
     paths = (folder / (name + suffix) for suffix in SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
-
-
-def _images(pictures: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Images:
-    x = pictures[:, np.newaxis].astype(np.float32) / np.float32(255)
-    return Images(x, labels.astype(np.int64))

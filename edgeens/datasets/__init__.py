@@ -1,0 +1,1 @@
+"""Image data sets from their standard files, as NumPy arrays; no framework needed."""
