@@ -121,7 +121,15 @@ def encode(
         )
         coded = replace(coded, profile=profile, block_codes=block)
         coded = choose_methods(coded, coder=coder)
-    coded = replace(coded, sections=_sections(ensemble))
+    return write_coded(replace(coded, sections=file_sections(ensemble)), path, threads=threads)
+
+
+def write_coded(coded: CodedEnsemble, path: PathLike, *, threads: int = 1) -> Encoding:
+    """Write *coded* to *path* with *threads* workers, and say how large its parts became.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     write_container(coded, path, threads=threads)
     sizes = measure(Path(path).read_bytes())
     return Encoding(sizes=sizes, rows=size_rows(coded, sizes))
@@ -181,7 +189,7 @@ def _check_sharable(coded: CodedEnsemble) -> None:
             )
 
 
-def _sections(ensemble: Ensemble) -> tuple[Section, ...]:
+def file_sections(ensemble: Ensemble) -> tuple[Section, ...]:
     """Description and graph, in the order of the file; the writer adds the digests."""
     metadata = {"edgeens.generator": f"edgeens {__version__}", **ensemble.metadata}
     text = json.dumps(metadata, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

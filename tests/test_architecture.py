@@ -33,6 +33,10 @@ ROOMS = {
     "onnx": {"errors", "ensemble", "coded", "decoder", "uncertainty", "atomic"},
     "data": {"errors", "atomic", "decoder", "uncertainty"},
     "datasets": {"errors", "atomic"},
+    "torch": {
+        *("errors", "ensemble", "coded", "quantize", "container", "decoder", "onnx", "atomic"),
+        *("encoder", "progress", "datasets"),
+    },
     "size_table": {"coded", "container", "quantize"},
 }
 TOP = {"__init__", "cli", "encoder", "evaluate", "show", "demo", "_native_build"}
