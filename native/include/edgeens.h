@@ -136,26 +136,14 @@ typedef struct eens_file {
     uint8_t profile; /* 0 desktop, 1 mcu */
 } eens_file;
 
-/* A tensor record (S4). */
+/* A tensor record (S4), its fields where the file has them, and what follows from them. */
 typedef struct eens_tensor {
     uint64_t data_offset;
-    uint64_t key;
-    uint32_t index; /* number of the tensor in the file */
-    uint32_t elements;
-    uint32_t dims[8];
     uint32_t name_offset;
-    uint32_t scale_index;
-    uint32_t scale_count;
-    uint32_t first_block;
-    uint32_t block_count;
-    uint32_t block_positions;
     uint16_t name_size;
-    uint16_t copies;
-    int16_t zero_point;
-    uint16_t first_table;
-    uint16_t table_count;
     uint8_t dtype;
     uint8_t ndim;
+    uint32_t dims[8];
     uint8_t method;
     uint8_t coder;
     uint8_t bits;
@@ -163,6 +151,20 @@ typedef struct eens_tensor {
     uint8_t digits;
     uint8_t channel_axis;
     uint8_t parent_levels;
+    uint8_t reserved_55; /* 0 */
+    uint32_t scale_index;
+    uint32_t scale_count;
+    uint32_t first_block;
+    uint32_t block_count;
+    uint32_t block_positions;
+    uint16_t copies;
+    int16_t zero_point;
+    uint16_t first_table;
+    uint16_t table_count;
+    uint32_t reserved_84; /* 0 */
+    uint64_t key;
+    uint32_t index; /* number of the tensor in the file */
+    uint32_t elements;
 } eens_tensor;
 
 /* A section (S11). */

@@ -55,11 +55,10 @@ static bool size_fits(const eens_tensor *tensor, uint32_t n, uint32_t size) {
 
 eens_status eens_block_check(const eens_file *file, const eens_tensor *tensor, uint32_t block,
                              uint32_t begin, uint32_t end) {
-    if (end <= begin || end > file->size - tensor->data_offset) { /* data_offset <= size */
-        return EENS_ERR_INDEX;
-    }
-    return size_fits(tensor, eens_block_count_at(tensor, block), end - begin) ? EENS_OK
-                                                                               : EENS_ERR_INDEX;
+    /* data_offset <= size */
+    bool fits = begin < end && end <= (eens_offset)file->size - (eens_offset)tensor->data_offset &&
+                size_fits(tensor, eens_block_count_at(tensor, block), end - begin);
+    return fits ? EENS_OK : EENS_ERR_INDEX;
 }
 
 eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint32_t block,
@@ -67,8 +66,8 @@ eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint
     uint8_t buffer[2 * EENS_ENTRY_BYTES];
     /* The end of the block before is the beginning of this one. */
     uint32_t before = block != 0 ? EENS_ENTRY_BYTES : 0;
-    uint64_t offset = file->index_offset +
-                      (uint64_t)EENS_ENTRY_BYTES * ((uint64_t)tensor->first_block + block) - before;
+    uint32_t offset = /* the head is below 2^28 bytes */
+        file->index_offset + EENS_ENTRY_BYTES * (tensor->first_block + block) - before;
     const uint8_t *entry = eens_view(file, offset, EENS_ENTRY_BYTES + before, buffer);
     uint32_t begin = 0;
     if (entry == NULL) {
@@ -80,7 +79,7 @@ eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint
     }
     uint32_t end = eens_load32(entry);
     found->crc = eens_load32(entry + 4);
-    found->offset = tensor->data_offset + begin;
+    found->offset = (eens_offset)tensor->data_offset + begin;
     found->size = end - begin;
     found->first = block * tensor->block_positions;
     found->count = eens_block_count_at(tensor, block);

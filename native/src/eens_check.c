@@ -31,24 +31,21 @@ static bool scale_count_fits(const eens_tensor *tensor) {
 /* S12, 7.3. */
 EENS_OWN_FRAME eens_status check_scales(const eens_file *file, const eens_tensor *tensor,
                                         eens_head *head) {
-    uint8_t buffer[32];
+    eens_cursor cursor;
     if (tensor->scale_index != head->scales_used || !scale_count_fits(tensor) ||
         tensor->scale_count > head->scale_count - head->scales_used) {
         return EENS_ERR_SCALE;
     }
-    uint64_t offset = file->scales_offset + 4 * (uint64_t)tensor->scale_index;
-    for (uint32_t at = 0; at < tensor->scale_count; at += 8) {
-        uint32_t part = tensor->scale_count - at < 8 ? tensor->scale_count - at : 8;
-        const uint8_t *scales = eens_view(file, offset + 4 * (uint64_t)at, 4 * part, buffer);
-        if (scales == NULL) {
+    eens_cursor_begin(&cursor, file, file->scales_offset + 4 * tensor->scale_index,
+                      4 * tensor->scale_count); /* the head is below 2^28 bytes */
+    for (uint32_t i = 0; i < tensor->scale_count; i++) {
+        const uint8_t *scale = eens_take(&cursor, 4);
+        if (scale == NULL) {
             return EENS_ERR_READ;
         }
-        for (uint32_t i = 0; i < part; i++) {
-            /* Sign and exponent in one number: 1 to 246 means positive and normal (S4.4). */
-            uint32_t exponent = eens_load32(scales + 4 * i) >> 23;
-            if (exponent < 1 || exponent > 246) {
-                return EENS_ERR_SCALE;
-            }
+        /* Sign and exponent in one number: 1 to 246 means positive and normal (S4.4). */
+        if ((eens_load32(scale) >> 23) - 1 > 245) {
+            return EENS_ERR_SCALE;
         }
     }
     head->scales_used += tensor->scale_count;
@@ -58,29 +55,26 @@ EENS_OWN_FRAME eens_status check_scales(const eens_file *file, const eens_tensor
 /* S12, 7.4. */
 EENS_OWN_FRAME eens_status check_blocks(const eens_file *file, const eens_tensor *tensor,
                                         eens_head *head, eens_where *where) {
-    uint8_t buffer[4 * EENS_ENTRY_BYTES];
+    eens_cursor cursor;
     uint32_t begin = 0;
     if (tensor->first_block != head->blocks_used || tensor->data_offset != head->data_end ||
         tensor->block_count > file->block_count - head->blocks_used) {
         return EENS_ERR_INDEX;
     }
-    uint64_t offset = file->index_offset + (uint64_t)EENS_ENTRY_BYTES * tensor->first_block;
-    for (uint32_t at = 0; at < tensor->block_count; at += 4) {
-        uint32_t part = tensor->block_count - at < 4 ? tensor->block_count - at : 4;
-        const uint8_t *entries = eens_view(file, offset + (uint64_t)EENS_ENTRY_BYTES * at,
-                                           EENS_ENTRY_BYTES * part, buffer);
-        if (entries == NULL) {
+    eens_cursor_begin(&cursor, file, file->index_offset + EENS_ENTRY_BYTES * tensor->first_block,
+                      EENS_ENTRY_BYTES * tensor->block_count);
+    for (uint32_t i = 0; i < tensor->block_count; i++) {
+        const uint8_t *entry = eens_take(&cursor, EENS_ENTRY_BYTES);
+        if (entry == NULL) {
             return EENS_ERR_READ;
         }
-        for (uint32_t i = 0; i < part; i++) {
-            uint32_t end = eens_load32(entries + EENS_ENTRY_BYTES * i);
-            where->block = (int32_t)(at + i);
-            eens_status status = eens_block_check(file, tensor, at + i, begin, end);
-            if (status != EENS_OK) {
-                return status;
-            }
-            begin = end;
+        uint32_t end = eens_load32(entry);
+        where->block = (int32_t)i;
+        eens_status status = eens_block_check(file, tensor, i, begin, end);
+        if (status != EENS_OK) {
+            return status;
         }
+        begin = end;
     }
     where->block = -1;
     head->blocks_used += tensor->block_count;
@@ -96,13 +90,12 @@ static uint64_t decoded_size(const eens_tensor *tensor) {
 eens_status eens_tensor_check(const eens_file *file, uint32_t index, uint64_t limit,
                               eens_head *head, eens_where *where) {
     eens_tensor tensor;
-    bool reserved_is_zero;
-    eens_status status = eens_record_load(file, index, &tensor, &reserved_is_zero);
+    eens_status status = eens_record_load(file, index, &tensor);
     if (status == EENS_OK) {
         status = check_name(file, &tensor, head);
     }
     if (status == EENS_OK) {
-        status = eens_record_check(file, reserved_is_zero, &tensor);
+        status = eens_record_check(file, &tensor);
     }
 #if !defined(EENS_NO_ENTROPY)
     if (status == EENS_OK && tensor.coder != EENS_FIXED && eens_is_supported(&tensor)) {

@@ -1,6 +1,8 @@
 /* Drawn members (S9): the parent's codes are stored; each member's follow from them and a key. */
 #include "eens_entropy.h"
 
+#if !defined(EENS_SMALL) /* eens_drawn_small.c */
+
 #define CHUNK 64u /* positions worked on at a time; a multiple of 8 */
 
 /* The two constants that a pair of members draws its words with. */
@@ -132,3 +134,5 @@ eens_status eens_drawn_decode(const eens_job *job) {
     eens_status status = open_parents(job, &bytes, &bits);
     return status == EENS_OK ? draw_members(job, bytes, bits) : status;
 }
+
+#endif

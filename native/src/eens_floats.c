@@ -2,6 +2,8 @@
  * loops have no branches, so that compilers make vector code of them. */
 #include "eens_internal.h"
 
+#if !defined(EENS_SMALL) /* eens_values_small.c */
+
 static inline uint32_t bits_of(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -59,3 +61,5 @@ void eens_to_double(const float *restrict values, uint32_t count, uint64_t *rest
         bits[i] = (word >> 31 << 63) | (magnitude != 0 ? rebased : 0);
     }
 }
+
+#endif

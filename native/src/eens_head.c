@@ -47,7 +47,7 @@ static eens_status load_header(const uint8_t *header, eens_file *file, eens_head
     file->scales_offset = file->names_offset + names_size;
     file->tables_offset = file->scales_offset + 4 * head->scale_count;
     file->index_offset = file->tables_offset + file->tables_size;
-    head->data_end = (uint64_t)file->index_offset + (uint64_t)EENS_ENTRY_BYTES * file->block_count;
+    head->data_end = file->index_offset + EENS_ENTRY_BYTES * file->block_count;
     return head->data_end <= file->size ? EENS_OK : EENS_ERR_HEADER;
 }
 
@@ -64,36 +64,34 @@ static eens_status check_head_crc(const eens_file *file, uint8_t *header, const 
     return crc == stated ? EENS_OK : EENS_ERR_HEAD_CHECKSUM;
 }
 
-/* S12, 6. */
+/* S12, 6. The sum of at most 1024 sizes needs 42 bits; one above 2^24 is too large by itself. */
 static eens_status check_tables(const eens_file *file) {
-    uint8_t buffer[8];
-    uint64_t sum = 8u * file->table_count;
-    if (sum > file->tables_size) {
+    eens_cursor cursor;
+    uint32_t left = file->tables_size;
+    if (8 * file->table_count > left) {
         return EENS_ERR_TABLE;
     }
+    left -= 8 * file->table_count;
+    eens_cursor_begin(&cursor, file, file->tables_offset, 8 * file->table_count);
     for (uint32_t i = 0; i < file->table_count; i++) {
-        const uint8_t *entry =
-            eens_view(file, file->tables_offset + 8 * (uint64_t)i, 8, buffer);
+        const uint8_t *entry = eens_take(&cursor, 8);
         if (entry == NULL) {
             return EENS_ERR_READ;
         }
-        if (entry[0] == 0 || entry[1] != 0 || entry[2] != 0 || entry[3] != 0) {
+        /* The kind in the lowest byte; the three above it are 0. */
+        if (eens_load32(entry) - 1 > 254 || eens_load32(entry + 4) > left) {
             return EENS_ERR_TABLE;
         }
-        sum += eens_load32(entry + 4);
+        left -= eens_load32(entry + 4);
     }
-    return sum == file->tables_size ? EENS_OK : EENS_ERR_TABLE;
+    return left == 0 ? EENS_OK : EENS_ERR_TABLE;
 }
 
 eens_status eens_head_check(eens_file *file, eens_head *head) {
     uint8_t header[EENS_HEADER_BYTES];
     size_t part = file->size < sizeof header ? (size_t)file->size : sizeof header;
-    const uint8_t *bytes = eens_view(file, 0, part, header);
-    if (bytes == NULL) {
+    if (!eens_fetch(file, 0, part, header)) {
         return EENS_ERR_READ;
-    }
-    if (bytes != header && part != 0) {
-        memcpy(header, bytes, part);
     }
     eens_status status = check_start(header, file->size);
     if (status == EENS_OK) {

@@ -29,6 +29,13 @@
 #define EENS_LITTLE_ENDIAN 0
 #endif
 
+/* Offsets and sizes in a file. A small build reads files below 4 GiB, as machines of 32 bits count. */
+#if defined(EENS_SMALL)
+typedef uint32_t eens_offset;
+#else
+typedef uint64_t eens_offset;
+#endif
+
 /* For functions that only become fast when a constant argument makes them another function. */
 #if defined(__GNUC__)
 #define EENS_ALWAYS_INLINE static inline __attribute__((always_inline))
@@ -63,7 +70,7 @@ static inline uint32_t eens_ceil8(uint32_t bits) {
 
 /* A block that has been located: every number here is checked against the file. */
 typedef struct eens_block {
-    uint64_t offset; /* of its first byte, in the file */
+    eens_offset offset; /* of its first byte, in the file */
     uint32_t size;
     uint32_t crc;   /* of the common part */
     uint32_t first; /* position in the tensor */
@@ -94,8 +101,19 @@ typedef struct eens_head {
     uint32_t scales_used;
     uint32_t blocks_used;
     uint32_t previous_size; /* of the name before; 0 before the first */
-    uint64_t data_end;      /* of the head, then of the tensors so far */
+    eens_offset data_end;   /* of the head, then of the tensors so far */
 } eens_head;
+
+/* A part of the file, or of memory, taken from its beginning to its end in items of 1, 2, 4, 8 or 16
+ * bytes, of one size. */
+typedef struct eens_cursor {
+    const eens_file *file;
+    const uint8_t *next;
+    eens_offset offset; /* in the file, of what is not at hand yet */
+    uint32_t left;      /* bytes from there on */
+    uint32_t ready;     /* bytes at next */
+    uint8_t buffer[16];
+} eens_cursor;
 
 static inline uint32_t eens_names_size(const eens_file *file) {
     return file->scales_offset - file->names_offset;
@@ -109,9 +127,24 @@ eens_status eens_tensor_check(const eens_file *file, uint32_t index, uint64_t li
 
 /* eens_source.c: the size bytes from offset on, which the caller has proven to lie in the file: in
  * place when the file is in memory, else read into buffer. NULL: the storage could not be read. */
-const uint8_t *eens_view(const eens_file *file, uint64_t offset, size_t size, void *buffer);
+const uint8_t *eens_view(const eens_file *file, eens_offset offset, size_t size, void *buffer);
+/* The same, always in buffer; false: the storage could not be read. */
+bool eens_fetch(const eens_file *file, eens_offset offset, size_t size, void *buffer);
+/* Little-endian elements of size bytes into the byte order of this machine, in place. */
+#if EENS_LITTLE_ENDIAN
+static inline void eens_to_machine_order(void *elements, uint32_t count, uint32_t size) {
+    (void)elements, (void)count, (void)size;
+}
+#else
+void eens_to_machine_order(void *elements, uint32_t count, uint32_t size);
+#endif
+/* size bytes from offset on, item by item. NULL: the storage could not be read. */
+void eens_cursor_begin(eens_cursor *cursor, const eens_file *file, eens_offset offset,
+                       uint32_t size);
+const uint8_t *eens_take(eens_cursor *cursor, uint32_t item);
 /* Lets crc run on over a part of the file. */
-eens_status eens_crc_part(const eens_file *file, uint64_t offset, uint64_t size, uint32_t *crc);
+eens_status eens_crc_part(const eens_file *file, eens_offset offset, eens_offset size,
+                          uint32_t *crc);
 
 /* eens_crc.c: whether the machine's own instruction is there and this many bytes are worth the
  * question; the answer is handed down because the decoder keeps no state to remember it in. */
@@ -128,9 +161,8 @@ eens_status eens_name_compare(const eens_file *file, uint32_t offset, uint32_t s
                               const uint8_t *other, size_t other_size, int *order);
 
 /* eens_record.c (S4): reads record number index, and checks what stands for itself (S12, 7.2). */
-eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor,
-                             bool *reserved_is_zero);
-eens_status eens_record_check(const eens_file *file, bool reserved_is_zero, eens_tensor *tensor);
+eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor);
+eens_status eens_record_check(const eens_file *file, eens_tensor *tensor);
 uint32_t eens_dtype_bytes(uint8_t dtype); /* 0: unknown */
 
 /* eens_block.c (S6, S7) */
@@ -144,9 +176,7 @@ eens_status eens_block_check(const eens_file *file, const eens_tensor *tensor, u
 eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint32_t block,
                           eens_block *found);
 
-/* eens_section.c (S11): the section whose header stands at offset. */
-eens_status eens_section_load(const eens_file *file, uint64_t offset, uint32_t index,
-                              eens_section *section);
+/* eens_section.c (S11) */
 eens_status eens_sections_check(const eens_file *file, eens_where *where);
 
 /* Whether this decoder decodes the tensor; shared with the coder entropy and joint with the coder
@@ -202,6 +232,9 @@ static inline uint64_t eens_peek(const eens_stream *stream, uint32_t at) {
     return word >> at % 8;
 }
 
+/* Whether the stream was read to its last byte and the rest of that byte is zero. */
+bool eens_stream_ends(const eens_stream *stream);
+
 /* How a shared digit is written (S8). */
 typedef struct eens_digit {
     uint8_t width; /* bits of its field */
@@ -231,6 +264,8 @@ int32_t eens_lowest_code(bool planes, uint32_t levels);
 /* eens_unpack.c: count fields of width bits from field first on, a multiple of 8, sign-extended. */
 void eens_unpack(const uint8_t *stream, uint32_t first, uint32_t count, uint32_t width,
                  int8_t *codes);
+/* Field number i, which lies in one byte or in two, sign-extended. */
+int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width);
 /* Whether the bits of the stream's last byte behind the first bits bits are zero. */
 bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits);
 

@@ -36,31 +36,6 @@ static void copy_unless_there(uint8_t *output, const uint8_t *bytes, uint32_t si
     }
 }
 
-/* Elements to the byte order of this machine. */
-static void to_machine_order(uint8_t *elements, uint32_t count, uint32_t size) {
-#if EENS_LITTLE_ENDIAN
-    (void)elements;
-    (void)count;
-    (void)size;
-#else
-    for (uint32_t i = 0; i < count; i++, elements += size) {
-        uint64_t value = 0;
-        for (uint32_t k = size; k-- != 0;) {
-            value = value << 8 | elements[k];
-        }
-        uint16_t two = (uint16_t)value;
-        uint32_t four = (uint32_t)value;
-        if (size == 2) {
-            memcpy(elements, &two, 2);
-        } else if (size == 4) {
-            memcpy(elements, &four, 4);
-        } else if (size == 8) {
-            memcpy(elements, &value, 8);
-        }
-    }
-#endif
-}
-
 /* A bool is 0 or 1 (S7.1). */
 static bool bools_fit(const uint8_t *bytes, uint32_t count) {
     uint8_t all = 0;
@@ -85,7 +60,7 @@ static eens_status decode_exact(const eens_job *job, uint32_t lane, uint8_t *out
     }
     if (output != NULL) {
         copy_unless_there(output, bytes, size);
-        to_machine_order(output, count, eens_dtype_bytes(job->tensor->dtype));
+        eens_to_machine_order(output, count, eens_dtype_bytes(job->tensor->dtype));
     }
     return EENS_OK;
 }

@@ -1,8 +1,6 @@
 /* Names (S4.1): read in pieces, so a name of 1024 bytes costs no buffer of that size. */
 #include "eens_internal.h"
 
-#define PIECE 16u
-
 /* Where a UTF-8 reader stands: bytes that must still follow, and what the next may be. */
 typedef struct utf8_state {
     uint8_t wanted;
@@ -32,78 +30,64 @@ static bool next_byte(utf8_state *state, uint8_t byte) {
     return true;
 }
 
-static int sign_of_sizes(size_t size, size_t other) {
-    return size < other ? -1 : size > other;
-}
-
-/* The names lie one behind the other, so the one before starts previous_size bytes earlier. */
-static eens_status compare_with_previous(const eens_file *file, uint64_t start, uint32_t size,
-                                         uint32_t previous_size, int *order) {
-    uint8_t buffer[PIECE];
-    uint8_t other[PIECE];
-    uint32_t common = size < previous_size ? size : previous_size;
-    *order = 0;
-    for (uint32_t at = 0; at < common && *order == 0; at += PIECE) {
-        uint32_t part = common - at < PIECE ? common - at : PIECE;
-        const uint8_t *a = eens_view(file, start + at, part, buffer);
-        const uint8_t *b = eens_view(file, start - previous_size + at, part, other);
-        if (a == NULL || b == NULL) {
+/* The sign of (a - b): of the first bytes that differ, else of the sizes. */
+static eens_status compare(eens_cursor *a, size_t size, eens_cursor *b, size_t other_size,
+                           int *order) {
+    size_t common = size < other_size ? size : other_size;
+    for (size_t i = 0; i < common; i++) {
+        const uint8_t *one = eens_take(a, 1);
+        const uint8_t *other = eens_take(b, 1);
+        if (one == NULL || other == NULL) {
             return EENS_ERR_READ;
         }
-        *order = memcmp(a, b, part);
+        *order = *one - *other;
+        if (*order != 0) {
+            return EENS_OK;
+        }
     }
-    if (*order == 0) {
-        *order = sign_of_sizes(size, previous_size);
-    }
+    *order = size < other_size ? -1 : size > other_size;
     return EENS_OK;
+}
+
+/* Well-formed to its end. */
+EENS_OWN_FRAME eens_status check_bytes(const eens_file *file, uint32_t start, uint32_t size) {
+    eens_cursor cursor;
+    utf8_state state = {0, 0x80, 0xBF};
+    eens_cursor_begin(&cursor, file, start, size);
+    for (uint32_t i = 0; i < size; i++) {
+        const uint8_t *byte = eens_take(&cursor, 1);
+        if (byte == NULL) {
+            return EENS_ERR_READ;
+        }
+        if (!next_byte(&state, *byte)) {
+            return EENS_ERR_NAME;
+        }
+    }
+    return state.wanted == 0 ? EENS_OK : EENS_ERR_NAME;
 }
 
 eens_status eens_name_check(const eens_file *file, uint32_t offset, uint32_t size,
                             uint32_t previous_size) {
-    uint8_t buffer[PIECE];
-    utf8_state state = {0, 0x80, 0xBF};
-    uint64_t start = (uint64_t)file->names_offset + offset;
+    eens_cursor cursor;
+    eens_cursor before;
+    uint32_t start = file->names_offset + offset;
     int order = 1;
-    for (uint32_t at = 0; at < size; at += PIECE) {
-        uint32_t part = size - at < PIECE ? size - at : PIECE;
-        const uint8_t *bytes = eens_view(file, start + at, part, buffer);
-        if (bytes == NULL) {
-            return EENS_ERR_READ;
-        }
-        for (uint32_t i = 0; i < part; i++) {
-            if (!next_byte(&state, bytes[i])) {
-                return EENS_ERR_NAME;
-            }
-        }
+    eens_status status = check_bytes(file, start, size);
+    if (status == EENS_OK && previous_size != 0) {
+        /* The names lie one behind the other, so the one before begins previous_size earlier. */
+        eens_cursor_begin(&cursor, file, start, size);
+        eens_cursor_begin(&before, file, start - previous_size, previous_size);
+        status = compare(&cursor, size, &before, previous_size, &order);
     }
-    if (state.wanted != 0) {
-        return EENS_ERR_NAME;
-    }
-    if (previous_size != 0) {
-        eens_status status = compare_with_previous(file, start, size, previous_size, &order);
-        if (status != EENS_OK) {
-            return status;
-        }
-    }
-    return order > 0 ? EENS_OK : EENS_ERR_NAME;
+    return status == EENS_OK && order <= 0 ? EENS_ERR_NAME : status;
 }
 
 eens_status eens_name_compare(const eens_file *file, uint32_t offset, uint32_t size,
                               const uint8_t *other, size_t other_size, int *order) {
-    uint8_t buffer[PIECE];
-    size_t common = size < other_size ? size : other_size;
-    *order = 0;
-    for (size_t at = 0; at < common && *order == 0; at += PIECE) {
-        size_t part = common - at < PIECE ? common - at : PIECE;
-        const uint8_t *bytes =
-            eens_view(file, (uint64_t)file->names_offset + offset + at, part, buffer);
-        if (bytes == NULL) {
-            return EENS_ERR_READ;
-        }
-        *order = memcmp(bytes, other + at, part);
-    }
-    if (*order == 0) {
-        *order = sign_of_sizes(size, other_size);
-    }
-    return EENS_OK;
+    eens_cursor cursor;
+    eens_cursor name;
+    eens_cursor_begin(&cursor, file, file->names_offset + offset, size);
+    name.next = other;
+    name.ready = UINT32_MAX; /* never asked for more than it has */
+    return compare(&cursor, size, &name, other_size, order);
 }

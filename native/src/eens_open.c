@@ -37,7 +37,7 @@ static eens_status open_file(eens_file *file, uint64_t limit, eens_where *where)
 
 eens_status eens_open(const void *data, size_t size, uint64_t tensor_limit, eens_file *file,
                       eens_where *where) {
-    if (file == NULL || data == NULL) {
+    if (file == NULL || data == NULL || (eens_offset)size != size) {
         return EENS_ERR_ARGUMENT;
     }
     memset(file, 0, sizeof *file);
@@ -48,7 +48,7 @@ eens_status eens_open(const void *data, size_t size, uint64_t tensor_limit, eens
 
 eens_status eens_open_reader(eens_read_fn read, void *context, uint64_t size,
                              uint64_t tensor_limit, eens_file *file, eens_where *where) {
-    if (file == NULL || read == NULL) {
+    if (file == NULL || read == NULL || (eens_offset)size != size) {
         return EENS_ERR_ARGUMENT;
     }
     memset(file, 0, sizeof *file);

@@ -4,22 +4,10 @@
 #define LARGEST 0x7FFFFFFFu /* 2^31 - 1: dims and products of them (S4.3) */
 
 uint32_t eens_dtype_bytes(uint8_t dtype) {
-    switch (dtype) {
-    case EENS_UINT8:
-    case EENS_INT8:
-    case EENS_BOOL: return 1;
-    case EENS_UINT16:
-    case EENS_INT16:
-    case EENS_FLOAT16:
-    case EENS_BFLOAT16: return 2;
-    case EENS_FLOAT32:
-    case EENS_INT32:
-    case EENS_UINT32: return 4;
-    case EENS_INT64:
-    case EENS_UINT64:
-    case EENS_DOUBLE: return 8;
-    default: return 0;
-    }
+    /* By the numbers of eens_dtype. */
+    static const uint8_t bytes[EENS_BFLOAT16 + 1] = {0, 4, 1, 1, 2, 2, 4, 8, 0,
+                                                     1, 2, 8, 4, 8, 0, 0, 2};
+    return dtype <= EENS_BFLOAT16 ? bytes[dtype] : 0;
 }
 
 static bool is_float(uint8_t dtype) {
@@ -27,48 +15,40 @@ static bool is_float(uint8_t dtype) {
            dtype == EENS_BFLOAT16;
 }
 
-eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor,
-                             bool *reserved_is_zero) {
-    uint8_t buffer[EENS_RECORD_BYTES];
-    uint64_t offset = EENS_HEADER_BYTES + (uint64_t)EENS_RECORD_BYTES * index;
-    const uint8_t *bytes = eens_view(file, offset, EENS_RECORD_BYTES, buffer);
-    if (bytes == NULL) {
+/* The struct begins as the record does, so that on little-endian machines reading is copying. */
+_Static_assert(offsetof(eens_tensor, key) == 88 && offsetof(eens_tensor, index) == EENS_RECORD_BYTES,
+               "eens_tensor has the layout of a record");
+
+/* Every field to the byte order of this machine. */
+static void order_fields(eens_tensor *tensor) {
+#if EENS_LITTLE_ENDIAN
+    (void)tensor;
+#else
+    eens_to_machine_order(&tensor->data_offset, 1, 8);
+    eens_to_machine_order(&tensor->name_offset, 1, 4);
+    eens_to_machine_order(&tensor->name_size, 1, 2);
+    eens_to_machine_order(tensor->dims, EENS_MAX_DIMS, 4);
+    eens_to_machine_order(&tensor->scale_index, 5, 4);
+    eens_to_machine_order(&tensor->copies, 4, 2);
+    eens_to_machine_order(&tensor->reserved_84, 1, 4);
+    eens_to_machine_order(&tensor->key, 1, 8);
+#endif
+}
+
+eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor) {
+    eens_offset offset = EENS_HEADER_BYTES + (eens_offset)EENS_RECORD_BYTES * index;
+    if (!eens_fetch(file, offset, EENS_RECORD_BYTES, tensor)) {
         return EENS_ERR_READ;
     }
+    order_fields(tensor);
     tensor->index = index;
     tensor->elements = 0; /* eens_record_check fills it in */
-    tensor->data_offset = eens_load64(bytes);
-    tensor->name_offset = eens_load32(bytes + 8);
-    tensor->name_size = (uint16_t)eens_load16(bytes + 12);
-    tensor->dtype = bytes[14];
-    tensor->ndim = bytes[15];
-    for (unsigned i = 0; i < EENS_MAX_DIMS; i++) {
-        tensor->dims[i] = eens_load32(bytes + 16 + 4 * i);
-    }
-    tensor->method = bytes[48];
-    tensor->coder = bytes[49];
-    tensor->bits = bytes[50];
-    tensor->predictor = bytes[51];
-    tensor->digits = bytes[52];
-    tensor->channel_axis = bytes[53];
-    tensor->parent_levels = bytes[54];
-    tensor->scale_index = eens_load32(bytes + 56);
-    tensor->scale_count = eens_load32(bytes + 60);
-    tensor->first_block = eens_load32(bytes + 64);
-    tensor->block_count = eens_load32(bytes + 68);
-    tensor->block_positions = eens_load32(bytes + 72);
-    tensor->copies = (uint16_t)eens_load16(bytes + 76);
-    tensor->zero_point = (int16_t)((int32_t)(eens_load16(bytes + 78) ^ 0x8000u) - 0x8000);
-    tensor->first_table = (uint16_t)eens_load16(bytes + 80);
-    tensor->table_count = (uint16_t)eens_load16(bytes + 82);
-    *reserved_is_zero = bytes[55] == 0 && eens_load32(bytes + 84) == 0;
-    tensor->key = eens_load64(bytes + 88);
     return EENS_OK;
 }
 
 /* dtype, ndim, dims and E. */
 static eens_status check_shape(eens_status unknown, eens_tensor *tensor) {
-    uint64_t elements = 1;
+    uint32_t elements = 1;
     if (eens_dtype_bytes(tensor->dtype) == 0) {
         return unknown;
     }
@@ -76,18 +56,19 @@ static eens_status check_shape(eens_status unknown, eens_tensor *tensor) {
         return EENS_ERR_RECORD;
     }
     for (unsigned i = 0; i < EENS_MAX_DIMS; i++) {
+        uint32_t dim = tensor->dims[i];
         if (i >= tensor->ndim) {
-            if (tensor->dims[i] != 0) {
+            if (dim != 0) {
                 return EENS_ERR_RECORD;
             }
             continue;
         }
-        elements *= tensor->dims[i]; /* at most (2^31 - 1) * (2^32 - 1) */
-        if (tensor->dims[i] > LARGEST || elements > LARGEST) {
+        if (dim > (elements != 0 ? LARGEST / elements : LARGEST)) {
             return EENS_ERR_RECORD;
         }
+        elements *= dim;
     }
-    tensor->elements = (uint32_t)elements;
+    tensor->elements = elements;
     return EENS_OK;
 }
 
@@ -155,17 +136,16 @@ static bool grid_fits(const eens_tensor *tensor) {
 
 /* P and block_count (S4.5). */
 static bool blocks_fit(const eens_tensor *tensor, uint8_t profile) {
-    uint64_t limit = profile == 0 ? 1u << 20 : 4096u;
-    uint64_t width = tensor->bits != 0 ? 1 : eens_dtype_bytes(tensor->dtype);
-    uint64_t positions = tensor->block_positions;
-    if (positions == 0 || tensor->copies * width * positions > limit) { /* at most 2^41 */
+    uint32_t limit = profile == 0 ? 1u << 20 : 4096u;
+    uint32_t width = tensor->bits != 0 ? 1 : eens_dtype_bytes(tensor->dtype);
+    uint32_t positions = tensor->block_positions;
+    if (positions == 0 || positions > limit / (tensor->copies * width)) { /* copies fit: not 0 */
         return false;
     }
-    uint32_t most = (uint32_t)positions; /* at most 2^20 from here on, so 32 bits hold the sum */
-    return tensor->block_count == (tensor->elements + most - 1) / most;
+    return tensor->block_count == (tensor->elements + positions - 1) / positions;
 }
 
-eens_status eens_record_check(const eens_file *file, bool reserved_is_zero, eens_tensor *tensor) {
+eens_status eens_record_check(const eens_file *file, eens_tensor *tensor) {
     eens_status unknown = file->minor > EENS_MINOR ? EENS_ERR_UNSUPPORTED : EENS_ERR_RECORD;
     eens_status status = check_shape(unknown, tensor);
     if (status == EENS_OK) {
@@ -176,7 +156,7 @@ eens_status eens_record_check(const eens_file *file, bool reserved_is_zero, eens
     }
     /* With the coder fixed first_table and their number have to be 0. */
     uint32_t table_count = tensor->coder == EENS_FIXED ? 0 : file->table_count;
-    bool fits = reserved_is_zero && grid_fits(tensor) &&
+    bool fits = tensor->reserved_55 == 0 && tensor->reserved_84 == 0 && grid_fits(tensor) &&
                 copies_fit(tensor, file->member_count) && blocks_fit(tensor, file->profile) &&
                 (uint32_t)tensor->first_table + tensor->table_count <= table_count;
     return fits ? EENS_OK : EENS_ERR_RECORD;

@@ -3,8 +3,9 @@
 
 #define CRITICAL_FLAG 1u
 
-eens_status eens_section_load(const eens_file *file, uint64_t offset, uint32_t index,
-                              eens_section *section) {
+/* The section whose header stands at offset. */
+static eens_status load_section(const eens_file *file, eens_offset offset, uint32_t index,
+                                eens_section *section) {
     uint8_t buffer[EENS_SECTION_BYTES];
     if (offset > file->size || file->size - offset < EENS_SECTION_BYTES) {
         return EENS_ERR_SECTION;
@@ -26,10 +27,8 @@ eens_status eens_section_load(const eens_file *file, uint64_t offset, uint32_t i
             return EENS_ERR_SECTION;
         }
     }
-    if ((flags & ~CRITICAL_FLAG) != 0 || section->size > file->size - section->offset) {
-        return EENS_ERR_SECTION;
-    }
-    return EENS_OK;
+    bool fits = (flags & ~CRITICAL_FLAG) == 0 && section->size <= file->size - section->offset;
+    return fits ? EENS_OK : EENS_ERR_SECTION;
 }
 
 /* Types whose meaning version 1.0 defines. The reserved ones are not among them: a file that
@@ -44,30 +43,31 @@ static bool is_known(const char *type) {
     return false;
 }
 
-/* Walks the chain again instead of keeping 64 types: files have few sections. */
+/* The first of count sections that has this type, or the last of them if type is NULL. Walks the chain
+ * each time instead of keeping 64 types: files have few sections. */
 static eens_status look_for(const eens_file *file, const char *type, uint32_t count,
                             eens_section *section) {
-    uint64_t offset = file->sections_offset;
+    eens_offset offset = (eens_offset)file->sections_offset;
     for (uint32_t i = 0; i < count; i++) {
-        eens_status status = eens_section_load(file, offset, i, section);
+        eens_status status = load_section(file, offset, i, section);
         if (status != EENS_OK) {
             return status;
         }
-        if (memcmp(section->type, type, 4) == 0) {
+        if (type != NULL ? memcmp(section->type, type, 4) == 0 : i + 1 == count) {
             return EENS_OK;
         }
-        offset = section->offset + section->size;
+        offset = (eens_offset)(section->offset + section->size);
     }
     return EENS_ERR_NOT_FOUND;
 }
 
 eens_status eens_sections_check(const eens_file *file, eens_where *where) {
-    uint64_t offset = file->sections_offset;
+    eens_offset offset = (eens_offset)file->sections_offset;
     eens_section section;
     eens_section earlier;
     for (uint32_t i = 0; i < file->section_count; i++) {
         where->section = (int32_t)i;
-        eens_status status = eens_section_load(file, offset, i, &section);
+        eens_status status = load_section(file, offset, i, &section);
         if (status != EENS_OK) {
             return status;
         }
@@ -84,7 +84,7 @@ eens_status eens_sections_check(const eens_file *file, eens_where *where) {
                 return status;
             }
         }
-        offset = section.offset + section.size;
+        offset = (eens_offset)(section.offset + section.size);
     }
     where->section = -1;
     return offset == file->size ? EENS_OK : EENS_ERR_SECTION;
@@ -94,17 +94,8 @@ eens_status eens_section_at(const eens_file *file, uint32_t index, eens_section 
     if (file == NULL || section == NULL) {
         return EENS_ERR_ARGUMENT;
     }
-    if (index >= file->section_count) {
-        return EENS_ERR_NOT_FOUND;
-    }
-    uint64_t offset = file->sections_offset;
-    for (uint32_t i = 0;; i++) {
-        eens_status status = eens_section_load(file, offset, i, section);
-        if (status != EENS_OK || i == index) {
-            return status;
-        }
-        offset = section->offset + section->size;
-    }
+    return index < file->section_count ? look_for(file, NULL, index + 1, section)
+                                       : EENS_ERR_NOT_FOUND;
 }
 
 eens_status eens_section_find(const eens_file *file, const char *type, eens_section *section) {
@@ -120,17 +111,8 @@ eens_status eens_section_read(const eens_file *file, const eens_section *section
         offset > section->size || size > section->size - offset) {
         return EENS_ERR_ARGUMENT;
     }
-    if (size == 0) {
-        return EENS_OK;
-    }
-    const uint8_t *bytes = eens_view(file, section->offset + offset, size, buffer);
-    if (bytes == NULL) {
-        return EENS_ERR_READ;
-    }
-    if (bytes != (const uint8_t *)buffer) {
-        memcpy(buffer, bytes, size);
-    }
-    return EENS_OK;
+    return eens_fetch(file, (eens_offset)(section->offset + offset), size, buffer) ? EENS_OK
+                                                                                   : EENS_ERR_READ;
 }
 
 eens_status eens_section_check(const eens_file *file, const eens_section *section) {
@@ -139,9 +121,11 @@ eens_status eens_section_check(const eens_file *file, const eens_section *sectio
         return EENS_ERR_ARGUMENT;
     }
     eens_status status =
-        eens_crc_part(file, section->offset - EENS_SECTION_BYTES, EENS_SECTION_BYTES - 4, &crc);
+        eens_crc_part(file, (eens_offset)section->offset - EENS_SECTION_BYTES,
+                      EENS_SECTION_BYTES - 4, &crc);
     if (status == EENS_OK) {
-        status = eens_crc_part(file, section->offset, section->size, &crc);
+        status = eens_crc_part(file, (eens_offset)section->offset, (eens_offset)section->size,
+                               &crc);
     }
     if (status != EENS_OK) {
         return status;

@@ -4,6 +4,8 @@
  * wrong codes, never to a wrong address, because streams read as zeros behind their end. */
 #include "eens_internal.h"
 
+#if !defined(EENS_SMALL) /* eens_shared_small.c */
+
 /* By planes, then by level. */
 static const eens_digit digit_kinds[2][2] = {{{3, 4, 17}, {5, 16, 1}}, {{2, 3, 16}, {4, 15, 1}}};
 
@@ -16,12 +18,6 @@ static const uint16_t first_members[3][16] = {
     {0x0001, 0x1002, 0x0102, 0x1102, 0x2103, 0x0012, 0x1012, 0x2013, 0x0112, 0x1112, 0x2113,
      0x0213, 0x1213, 0x2213, 0x3214},
 };
-
-/* Whether the stream was read to its last byte and the rest of that byte is zero. */
-static bool is_finished(const eens_stream *stream) {
-    return eens_ceil8(stream->at) == stream->size &&
-           (stream->size == 0 || eens_padding_is_zero(stream->bytes, stream->at));
-}
 
 /* Cluster numbers, 4 bits a member, from the bits of a pattern; returns the number of clusters. */
 static uint32_t read_pattern(uint64_t bits, uint32_t members, uint64_t *numbers,
@@ -146,20 +142,16 @@ static bool decode_runs(eens_shared *block) {
         if (count > block->job->block.count - first) {
             return false;
         }
-#if defined(EENS_SMALL)
-        bool good = decode_run(block, run & 3, first, count);
-#else
         bool good = block->members <= 4 ? eens_shared_few(block, run & 3, first, count)
                                         : decode_run(block, run & 3, first, count);
-#endif
         if (!good) {
             return false;
         }
         first += count;
     }
-    return is_finished(&block->bases) && is_finished(&block->patterns[0]) &&
-           is_finished(&block->patterns[1]) && is_finished(&block->digits[0]) &&
-           is_finished(&block->digits[1]);
+    return eens_stream_ends(&block->bases) && eens_stream_ends(&block->patterns[0]) &&
+           eens_stream_ends(&block->patterns[1]) && eens_stream_ends(&block->digits[0]) &&
+           eens_stream_ends(&block->digits[1]);
 }
 
 eens_status eens_shared_decode(const eens_job *job) {
@@ -178,3 +170,5 @@ eens_status eens_shared_decode(const eens_job *job) {
                ? EENS_OK
                : EENS_ERR_BLOCK_CONTENT;
 }
+
+#endif

@@ -2,7 +2,7 @@
  * here. */
 #include "eens_internal.h"
 
-const uint8_t *eens_view(const eens_file *file, uint64_t offset, size_t size, void *buffer) {
+const uint8_t *eens_view(const eens_file *file, eens_offset offset, size_t size, void *buffer) {
     if (file->data != NULL) {
         return file->data + (size_t)offset; /* at most file->size, which was a size_t */
     }
@@ -12,22 +12,67 @@ const uint8_t *eens_view(const eens_file *file, uint64_t offset, size_t size, vo
     return buffer;
 }
 
-eens_status eens_crc_part(const eens_file *file, uint64_t offset, uint64_t size, uint32_t *crc) {
+bool eens_fetch(const eens_file *file, eens_offset offset, size_t size, void *buffer) {
+    const uint8_t *bytes = eens_view(file, offset, size, buffer);
+    if (bytes != NULL && bytes != (const uint8_t *)buffer && size != 0) {
+        memcpy(buffer, bytes, size);
+    }
+    return bytes != NULL;
+}
+
+#if !EENS_LITTLE_ENDIAN
+void eens_to_machine_order(void *elements, uint32_t count, uint32_t size) {
+    uint8_t *low = elements;
+    for (uint32_t i = 0; i < count; i++, low += size) {
+        for (uint32_t k = 0; k < size / 2; k++) { /* as if big-endian were the only other order */
+            uint8_t byte = low[k];
+            low[k] = low[size - 1 - k];
+            low[size - 1 - k] = byte;
+        }
+    }
+}
+#endif
+
+void eens_cursor_begin(eens_cursor *cursor, const eens_file *file, eens_offset offset,
+                       uint32_t size) {
+    cursor->file = file;
+    cursor->offset = offset;
+    cursor->left = size;
+    cursor->ready = 0;
+}
+
+const uint8_t *eens_take(eens_cursor *cursor, uint32_t item) {
+    if (cursor->ready == 0) {
+        bool here = cursor->file->data != NULL || cursor->left < sizeof cursor->buffer;
+        cursor->ready = here ? cursor->left : sizeof cursor->buffer;
+        cursor->next = eens_view(cursor->file, cursor->offset, cursor->ready, cursor->buffer);
+        if (cursor->next == NULL) {
+            return NULL;
+        }
+        cursor->offset += cursor->ready;
+        cursor->left -= cursor->ready;
+    }
+    const uint8_t *taken = cursor->next;
+    cursor->next += item;
+    cursor->ready -= item;
+    return taken;
+}
+
+eens_status eens_crc_part(const eens_file *file, eens_offset offset, eens_offset size,
+                          uint32_t *crc) {
     /* 128 bytes: a quarter of the stack this library may take, and a page of small flash chips. */
     uint8_t buffer[128];
-    if (file->data != NULL) {
-        bool fast = eens_crc_is_fast(size);
-        *crc = eens_crc_update(fast, *crc, file->data + (size_t)offset, (size_t)size);
-        return EENS_OK;
-    }
+    bool fast = file->data != NULL && eens_crc_is_fast(size);
     while (size != 0) {
-        size_t part = size < sizeof buffer ? (size_t)size : sizeof buffer;
-        if (eens_view(file, offset, part, buffer) == NULL) {
+        bool here = file->data != NULL || size < sizeof buffer;
+        size_t part = here ? (size_t)size : sizeof buffer;
+        const uint8_t *bytes = eens_view(file, offset, part, buffer);
+        if (bytes == NULL) {
             return EENS_ERR_READ;
         }
-        *crc = eens_crc_update(false, *crc, buffer, part);
-        offset += part;
-        size -= part;
+        *crc = eens_crc_update(fast, *crc, bytes, part);
+        offset += (eens_offset)part;
+        size -= (eens_offset)part;
     }
     return EENS_OK;
 }

@@ -1,30 +1,33 @@
 /* Tensors of an open file: by number, by name, their names and scales. */
 #include "eens_internal.h"
 
+/* Whether count things from number first on lie in a row of so many. */
+static bool lie_in(uint32_t first, uint32_t count, uint32_t all) {
+    return first <= all && count <= all - first;
+}
+
 /* The record was checked when the file was opened. Storage may change or misread since, so every
  * number that will be used is checked again, against the parts of the file that it points into. */
 static bool parts_exist(const eens_file *file, const eens_tensor *tensor) {
-    uint64_t names = eens_names_size(file);
-    uint64_t scales = (file->tables_offset - file->scales_offset) / 4;
-    return (uint64_t)tensor->name_offset + tensor->name_size <= names &&
+    uint32_t scales = (file->tables_offset - file->scales_offset) / 4;
+    return lie_in(tensor->name_offset, tensor->name_size, eens_names_size(file)) &&
            tensor->name_size <= EENS_MAX_NAME &&
-           (uint64_t)tensor->scale_index + tensor->scale_count <= scales &&
+           lie_in(tensor->scale_index, tensor->scale_count, scales) &&
            (tensor->scale_count != 0) == (tensor->bits != 0) &&
-           (uint64_t)tensor->first_block + tensor->block_count <= file->block_count &&
+           lie_in(tensor->first_block, tensor->block_count, file->block_count) &&
            tensor->data_offset <= file->size;
 }
 
 eens_status eens_tensor_at(const eens_file *file, uint32_t index, eens_tensor *tensor) {
-    bool reserved_is_zero;
     if (file == NULL || tensor == NULL) {
         return EENS_ERR_ARGUMENT;
     }
     if (index >= file->tensor_count) {
         return EENS_ERR_NOT_FOUND;
     }
-    eens_status status = eens_record_load(file, index, tensor, &reserved_is_zero);
+    eens_status status = eens_record_load(file, index, tensor);
     if (status == EENS_OK) {
-        status = eens_record_check(file, reserved_is_zero, tensor);
+        status = eens_record_check(file, tensor);
     }
     return status == EENS_OK && !parts_exist(file, tensor) ? EENS_ERR_RECORD : status;
 }
@@ -33,14 +36,14 @@ eens_status eens_tensor_at(const eens_file *file, uint32_t index, eens_tensor *t
 static eens_status compare_at(const eens_file *file, uint32_t index, const char *name,
                               size_t name_size, int *order) {
     uint8_t buffer[6];
-    uint64_t record = EENS_HEADER_BYTES + (uint64_t)EENS_RECORD_BYTES * index;
+    uint32_t record = EENS_HEADER_BYTES + EENS_RECORD_BYTES * index;
     const uint8_t *field = eens_view(file, record + 8, 6, buffer);
     if (field == NULL) {
         return EENS_ERR_READ;
     }
     uint32_t offset = eens_load32(field);
     uint32_t size = eens_load16(field + 4);
-    if ((uint64_t)offset + size > eens_names_size(file)) {
+    if (!lie_in(offset, size, eens_names_size(file))) {
         return EENS_ERR_RECORD;
     }
     return eens_name_compare(file, offset, size, (const uint8_t *)name, name_size, order);
@@ -80,13 +83,8 @@ eens_status eens_tensor_name(const eens_file *file, const eens_tensor *tensor, c
     if (name_capacity < (size_t)tensor->name_size + 1) {
         return EENS_ERR_OUTPUT;
     }
-    uint64_t offset = (uint64_t)file->names_offset + tensor->name_offset;
-    const uint8_t *bytes = eens_view(file, offset, tensor->name_size, name);
-    if (bytes == NULL) {
+    if (!eens_fetch(file, file->names_offset + tensor->name_offset, tensor->name_size, name)) {
         return EENS_ERR_READ;
-    }
-    if (bytes != (const uint8_t *)name) {
-        memcpy(name, bytes, tensor->name_size);
     }
     name[tensor->name_size] = 0;
     return EENS_OK;
@@ -94,22 +92,14 @@ eens_status eens_tensor_name(const eens_file *file, const eens_tensor *tensor, c
 
 eens_status eens_scales(const eens_file *file, const eens_tensor *tensor, uint32_t first,
                         uint32_t count, float *scales) {
-    uint8_t buffer[64];
     if (file == NULL || tensor == NULL || (scales == NULL && count != 0) ||
-        first > tensor->scale_count || count > tensor->scale_count - first) {
+        !lie_in(first, count, tensor->scale_count)) {
         return EENS_ERR_ARGUMENT;
     }
-    uint64_t offset = file->scales_offset + 4 * ((uint64_t)tensor->scale_index + first);
-    for (uint32_t at = 0; at < count; at += 16) {
-        uint32_t part = count - at < 16 ? count - at : 16;
-        const uint8_t *bytes = eens_view(file, offset + 4 * (uint64_t)at, 4 * part, buffer);
-        if (bytes == NULL) {
-            return EENS_ERR_READ;
-        }
-        for (uint32_t i = 0; i < part; i++) {
-            uint32_t word = eens_load32(bytes + 4 * i);
-            memcpy(scales + at + i, &word, 4);
-        }
+    if (!eens_fetch(file, file->scales_offset + 4 * (tensor->scale_index + first),
+                    4 * (size_t)count, scales)) {
+        return EENS_ERR_READ;
     }
+    eens_to_machine_order(scales, count, 4);
     return EENS_OK;
 }

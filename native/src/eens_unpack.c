@@ -1,8 +1,7 @@
 /* Bit streams of equal fields (S1, S7.2) into codes. */
 #include "eens_internal.h"
 
-/* Field number i, which lies in one byte or in two. */
-static inline int8_t field_at(const uint8_t *stream, uint32_t i, uint32_t width) {
+int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width) {
     uint32_t begin = i * width % 8;
     uint32_t half = 1u << (width - 1);
     uint32_t field = (uint32_t)stream[i * width / 8] >> begin;
@@ -105,10 +104,15 @@ void eens_unpack(const uint8_t *stream, uint32_t first, uint32_t count, uint32_t
         return;
     }
     for (uint32_t i = unpack_all_groups(stream, count, width, codes); i < count; i++) {
-        codes[i] = field_at(stream, i, width);
+        codes[i] = eens_field(stream, i, width);
     }
 }
 
 bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits) {
     return bits % 8 == 0 || stream[bits / 8] >> bits % 8 == 0;
+}
+
+bool eens_stream_ends(const eens_stream *stream) {
+    return eens_ceil8(stream->at) == stream->size &&
+           (stream->size == 0 || eens_padding_is_zero(stream->bytes, stream->at));
 }

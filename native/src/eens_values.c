@@ -2,12 +2,10 @@
  * with -ffp-contract=off, the same bits come out on every machine. */
 #include "eens_internal.h"
 
-/* Codes worked on at a time: enough for a full vector loop, or little enough for a small stack. */
-#if defined(EENS_SMALL)
-#define CHUNK 8u
-#else
+#if !defined(EENS_SMALL) /* eens_values_small.c */
+
+/* Codes worked on at a time: enough for a full vector loop. */
 #define CHUNK 16u
-#endif
 
 /* The scales of one chunk's positions, spread out so that one loop serves every shape. */
 typedef struct scale_window {
@@ -194,3 +192,5 @@ eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const 
     }
     return EENS_OK;
 }
+
+#endif

@@ -1,0 +1,105 @@
+/* Codes to values (S4.4) in a small build: eens_values.c and eens_floats.c in one, value by value. */
+#include "eens_internal.h"
+
+#if defined(EENS_SMALL)
+
+/* Rounded to nearest, ties to even. */
+static uint32_t to_float16(uint32_t bits) {
+    uint32_t sign = bits >> 16 & 0x8000u;
+    uint32_t magnitude = bits & 0x7FFFFFFFu;
+    uint32_t shift = 13;
+    if (magnitude >= 0x47800000u) { /* 65536 and more: infinity */
+        return sign | 0x7C00u;
+    }
+    if (magnitude >= 0x38800000u) {
+        magnitude -= 0x38000000u; /* exponent bias 127 to 15; rounding may carry up to infinity */
+    } else {                      /* below 2^-14: a multiple of 2^-24 */
+        shift = 126 - (magnitude >> 23);
+        if (shift > 24) {
+            return sign; /* below 2^-25, half of the smallest */
+        }
+        magnitude = (magnitude & 0x7FFFFFu) | 0x800000u;
+    }
+    magnitude += (1u << (shift - 1)) - 1 + (magnitude >> shift & 1);
+    return sign | magnitude >> shift;
+}
+
+/* Exact: 0, or a normal number (a code times a normal scale). */
+static uint64_t to_double(uint32_t bits) {
+    uint32_t magnitude = bits & 0x7FFFFFFFu;
+    uint32_t high = magnitude != 0 ? (magnitude >> 3) + ((1023u - 127u) << 20) : 0;
+    return (uint64_t)(high | (bits & 0x80000000u)) << 32 | magnitude << 29;
+}
+
+static void put_value(uint8_t *output, uint8_t type, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if (type == EENS_FLOAT32) {
+        memcpy(output, &bits, 4);
+    } else if (type == EENS_DOUBLE) {
+        uint64_t wide = to_double(bits);
+        memcpy(output, &wide, 8);
+    } else {
+        uint32_t half = type == EENS_FLOAT16 ? to_float16(bits)
+                                             : (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
+        uint16_t two = (uint16_t)half;
+        memcpy(output, &two, 2);
+    }
+}
+
+/* Positions of a channel in a row; the tensor has elements, so no dim is 0. */
+static uint32_t inner_of(const eens_tensor *tensor) {
+    uint32_t inner = 1;
+    if (tensor->scale_count == 1) {
+        return UINT32_MAX; /* more than there are positions: the channel never ends */
+    }
+    for (uint32_t axis = tensor->channel_axis + 1u; axis < tensor->ndim; axis++) {
+        inner *= tensor->dims[axis];
+    }
+    return inner;
+}
+
+/* In place: a value of b bytes written at element i ends at byte b (i + 1), and the first code not
+ * yet read is byte (b - 1) count + i + 1, never before that, as i + 1 <= count. */
+eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
+                        uint32_t first, uint32_t count, uint8_t type, void *output) {
+    eens_cursor scales;
+    uint8_t *at = output;
+    uint32_t inner = inner_of(tensor);
+    uint32_t channel = first / inner % tensor->scale_count; /* the one whose scale comes next */
+    uint32_t skip = first % inner;
+    uint32_t left = 0; /* positions of the channel before */
+    float scale = 0;
+    eens_cursor_begin(&scales, file, file->scales_offset + 4 * (tensor->scale_index + channel),
+                      4 * (tensor->scale_count - channel));
+    for (uint32_t i = 0; i < count; i++) {
+        int16_t code = codes[i];
+        if (type == EENS_INT16) {
+            memcpy(at, &code, 2);
+            at += 2;
+            continue;
+        }
+        if (left == 0) {
+            if (channel == tensor->scale_count) {
+                channel = 0;
+                eens_cursor_begin(&scales, file, file->scales_offset + 4 * tensor->scale_index,
+                                  4 * tensor->scale_count);
+            }
+            const uint8_t *bytes = eens_take(&scales, 4);
+            if (bytes == NULL) {
+                return EENS_ERR_READ;
+            }
+            uint32_t word = eens_load32(bytes);
+            memcpy(&scale, &word, 4);
+            channel++;
+            left = inner - skip;
+            skip = 0;
+        }
+        left--;
+        put_value(at, type, scale * (float)(code - tensor->zero_point));
+        at += eens_dtype_bytes(type);
+    }
+    return EENS_OK;
+}
+
+#endif
