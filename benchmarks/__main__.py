@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, make_ensemble
+from benchmarks.instructions import PROCESSOR, measure_instructions
 from benchmarks.machine import describe
 from benchmarks.sizes import measure_nll, measure_sizes
 from benchmarks.speed import measure_decode, measure_encode
-from edgeens.errors import EdgeensError
+from edgeens.errors import EdgeensError, MissingPackageError
 from edgeens.progress import Progress
 from edgeens.tables import number, render
 
@@ -20,9 +21,11 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> int:
-    """Run what was asked for: speed takes a minute, sizes ten, training before the first ten."""
+    """Run what was asked for: sizes take ten minutes, training before the first ten, others one."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", nargs="?", default="all", choices=("speed", "sizes", "all"))
+    parser.add_argument(
+        "what", nargs="?", default="all", choices=("speed", "instructions", "sizes", "all")
+    )
     parser.add_argument(
         "--data",
         type=Path,
@@ -49,6 +52,8 @@ def main() -> int:
         return 1
     if options.what in ("speed", "all"):
         speed(machine)
+    if options.what in ("instructions", "all"):
+        instructions()
     return 0
 
 
@@ -77,6 +82,23 @@ def speed(machine: str) -> None:
         )
     )
     _save("speed.json", {"machine": machine, "decode": decode, "encode": encode})
+
+
+def instructions() -> None:
+    """Print and save the instructions of decoding; says what is missing where it cannot count."""
+    try:
+        rows = measure_instructions()
+    except MissingPackageError as error:
+        print(f"skipped the instruction counts: {error}")
+        return
+    lines = []
+    for row in rows:
+        longest = [f"{name} {number(n, 1)}" for name, n in row["functions"].items() if n >= 0.5]
+        figures = [number(row["bits_mw"], 2), number(row["instructions"], 2)]
+        lines.append([row["way"], *figures, ", ".join(longest)])
+    head = [f"decode on {PROCESSOR}", "bits/mw", "instructions/mw", "of these, in"]
+    print(render(head, lines))
+    _save("instructions.json", {"processor": PROCESSOR, "decode": rows})
 
 
 def sizes(machine: str, data: Path | None, cache: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmarks.speed import gaussian
+from benchmarks.workloads import gaussian
 from edgeens.datasets.catalogue import IDX_DATASETS, load_dataset
 from edgeens.errors import DataError
 

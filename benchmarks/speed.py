@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import zstandard
 
+from benchmarks.workloads import LAYER, MEMBERS, close, gaussian
 from edgeens.coded import CodedEnsemble, CodedTensor
 from edgeens.container.choice import choose_methods
 from edgeens.container.writer import serialise
@@ -24,36 +25,20 @@ from edgeens.quantize.rounding import draw_members
 from edgeens.quantize.sharing import share_bits
 from edgeens.quantize.tensors import quantize_ensemble
 
-MEMBERS = 4
-SHAPE = (512, 512, 3, 3)
 ROUNDS = 11
 
 Ways = dict[str, Callable[[], Any]]
 
 
-def gaussian(members: int) -> Ensemble:
-    """A layer of independent Gaussian weights, the hardest case for any coder."""
-    values = np.random.default_rng(0).normal(0, 0.02, (members, *SHAPE)).astype(np.float32)
-    return Ensemble(members, (MemberTensor("w", values, "float32", 0, quantise=True),))
-
-
-def close(members: int) -> Ensemble:
-    """Members that differ little, like fine-tunes of one parent."""
-    rng = np.random.default_rng(0)
-    parent = rng.normal(0, 0.02, SHAPE).astype(np.float32)
-    values = parent + rng.normal(0, 0.001, (members, *SHAPE)).astype(np.float32)
-    return Ensemble(members, (MemberTensor("w", values, "float32", 0, quantise=True),))
-
-
 def measure_decode() -> list[dict[str, Any]]:
     """Rows: way, bits per member weight, time / memcpy, million member weights a second."""
-    output = np.empty((MEMBERS, *SHAPE), np.float32)
+    output = np.empty((MEMBERS, *LAYER), np.float32)
     grids = {bits: quantize_ensemble(gaussian(MEMBERS), bits=bits) for bits in (8, 5, 4, 2)}
     coded = {f"plain {bits} bits, fixed": grid for bits, grid in grids.items()}
     for bits in (8, 5, 4):
         chosen = choose_methods(grids[bits], method="plain", coder="entropy")
         coded[f"plain {bits} bits, entropy"] = chosen
-    coded["close members, joint"] = choose_methods(quantize_ensemble(close(MEMBERS)))
+    coded["close members, joint"] = choose_methods(quantize_ensemble(close(LAYER)))
     coded["shared, balanced digits"] = share_bits(grids[8], lambda4=0.5, lambda8=0.5)
     coded["shared, bit planes"] = share_bits(grids[8], digits="planes")
     coded["drawn, 4 INT4 members"] = draw_members(gaussian(1), members=MEMBERS, bits=4)

@@ -1,0 +1,110 @@
+"""What the benchmarks of speed work on: layers of members, coded in every method and coder.
+
+First stage of the speed benchmarks: benchmarks.decode times how long the files take to decode,
+benchmarks.instructions counts the instructions of it on another processor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import e, pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgeens.coded import CodedEnsemble, CodedTensor, Grid
+from edgeens.container.choice import choose_methods
+from edgeens.ensemble import Ensemble, MemberTensor
+from edgeens.quantize.rounding import draw_members
+from edgeens.quantize.sharing import share_bits
+from edgeens.quantize.tensors import quantize_ensemble
+
+MEMBERS = 4
+LAYER = (512, 512, 3, 3)  # the largest of VGG11
+FIXED_BITS = (8, 5, 4, 2)
+ENTROPIES = (1.5, 2.5, 3.5, 4.5, 5.5, 6.5)  # of a code, in bits
+CLASSES_ENTROPY = 4.5
+
+Shape = tuple[int, ...]
+Codes = NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """One way to store a layer of MEMBERS members.
+
+    Attributes:
+        label: for people; unique.
+        coded: one tensor, "w".
+        entropy: of Gaussian codes, in bits, where the same codes go through the peers; else None.
+    """
+
+    label: str
+    coded: CodedEnsemble
+    entropy: float | None = None
+
+
+def workloads(shape: Shape = LAYER) -> Iterator[Workload]:
+    """Every method and coder once, the entropy coder at several entropies."""
+    eight = quantize_ensemble(gaussian(MEMBERS, shape))
+    for bits in FIXED_BITS:
+        coded = eight if bits == 8 else quantize_ensemble(gaussian(MEMBERS, shape), bits=bits)
+        yield Workload(f"fixed, {bits} bits", coded)
+    for entropy in ENTROPIES:
+        coded = on_one_grid(gaussian_codes(entropy, shape))
+        coded = choose_methods(coded, method="plain", coder="entropy")
+        yield Workload(f"entropy, {entropy} bits", coded, entropy)
+    codes = gaussian_codes(CLASSES_ENTROPY, shape, uneven=True)
+    classes = choose_methods(on_one_grid(codes), method="plain", coder="entropy")
+    yield Workload("entropy, classes of rows and columns", classes)
+    yield Workload("shared, balanced digits", share_bits(eight, lambda4=0.5, lambda8=0.5))
+    yield Workload("shared, bit planes", share_bits(eight, digits="planes"))
+    yield Workload("joint, close members", choose_methods(quantize_ensemble(close(shape))))
+    drawn = draw_members(gaussian(1, shape), members=MEMBERS, bits=4)
+    yield Workload("drawn, 4 INT4 members", drawn)
+    yield Workload("drawn, 4 INT4 members, entropy", choose_methods(drawn, coder="entropy"))
+
+
+def gaussian(members: int, shape: Shape = LAYER) -> Ensemble:
+    """A layer of independent Gaussian weights, the hardest case for any coder."""
+    values = np.random.default_rng(0).normal(0, 0.02, (members, *shape)).astype(np.float32)
+    return Ensemble(members, (MemberTensor("w", values, "float32", 0, quantise=True),))
+
+
+def close(shape: Shape) -> Ensemble:
+    """Members that differ little, like fine-tunes of one parent."""
+    rng = np.random.default_rng(0)
+    parent = rng.normal(0, 0.02, shape).astype(np.float32)
+    values = parent + rng.normal(0, 0.001, (MEMBERS, *shape)).astype(np.float32)
+    return Ensemble(MEMBERS, (MemberTensor("w", values, "float32", 0, quantise=True),))
+
+
+def gaussian_codes(entropy: float, shape: Shape, *, uneven: bool = False) -> Codes:
+    """Codes of Gaussian weights on a grid so fine that a code has about *entropy* bits.
+
+    A Gaussian of s steps has log2(s sqrt(2 pi e)) bits a code, nearly: that of the density of the
+    codes, whose variance rounding makes larger by 1/12.
+
+    Args:
+        entropy: at most 6.5, where the largest code comes close to 127.
+        shape: of one member's layer.
+        uneven: rows and columns differ in size by factors of up to 4 each.
+
+    Returns:
+        Shape (MEMBERS, *shape).
+    """
+    rng = np.random.default_rng(0)
+    steps = rng.normal(0, (4**entropy / (2 * pi * e) - 1 / 12) ** 0.5, (MEMBERS, *shape))
+    if uneven:
+        rows = 2 ** rng.uniform(-1, 1, shape[0])
+        columns = 2 ** rng.uniform(-1, 1, int(np.prod(shape[1:])))
+        steps *= (rows[:, None] * columns).reshape(shape)
+    return np.clip(np.rint(steps), -127, 127).astype(np.int8)
+
+
+def on_one_grid(codes: Codes) -> CodedEnsemble:
+    """Members of one layer that have these codes, shape (K, ...), in fields as wide as needed."""
+    bits = max(2, 1 + int(np.abs(codes.astype(np.int16)).max()).bit_length())
+    grid = Grid(bits, np.array([0.02 / 32], np.float32), channel_axis=0)
+    return CodedEnsemble(len(codes), (CodedTensor("w", "float32", codes, grid, "plain"),))
