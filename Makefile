@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -ffp-contract=off
 SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help demo test test-py test-c test-arm lint format vectors symbols bench clean
+.PHONY: help demo test test-py test-c test-arm firmware lint format vectors symbols bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ $(BUILD)/replay: native/fuzz/replay.c native/fuzz/fuzz_open.c $(NATIVE)
 
 test-arm: ## run the C tests on emulated ARM processors, and on a big-endian one
 	$(PYTHON) native/test/emulated.py
+
+firmware: $(VENV)/demo ## run the firmware examples on emulated microcontrollers
+	$(MAKE) -C firmware_examples run EDGEENS=$(CURDIR)/$(BIN)/edgeens PYTHON=$(CURDIR)/$(BIN)/python
 
 symbols: ## prove that the C decoder needs no heap, no I/O, no mutable statics
 	CC=$(CC) sh native/test/check_symbols.sh
