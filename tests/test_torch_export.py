@@ -31,6 +31,8 @@ METHODS = [
     ("uniform", {"bits": 2}),
     ("uniform", {"bits": 5, "grid": "channel"}),
     ("uniform", {"bits": 8}),
+    ("shared", {"lambda4": 1.5}),
+    ("shared", {"grid": "channel", "levels": 2, "surrogate": "paper"}),
 ]
 
 

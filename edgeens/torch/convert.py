@@ -57,7 +57,8 @@ def convert(
         module: of Linear, Conv1d, Conv2d, BatchNorm, GroupNorm, LayerNorm and of anything without
             parameters; float32.
         members: K, 1 to 64.
-        method: how weights are held and trained: "independent" or "uniform".
+        method: how weights are held and trained: "independent", "uniform" or
+            "shared".
         batch: what a member sees in training: "split", its own K-th of the batch, or "repeat",
             all of it. In evaluation always all of it.
         fresh: draw every member's parameters anew, with each layer's own reset_parameters and

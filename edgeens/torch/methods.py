@@ -12,6 +12,7 @@ from typing import Any
 
 from edgeens.errors import MembersError
 from edgeens.torch.package import torch
+from edgeens.torch.sharing import SharedWeight, Surrogate
 from edgeens.torch.uniform import Per, UniformWeight
 from edgeens.torch.weights import FloatWeight, MemberWeight, WeightFactory, worth_a_grid
 
@@ -40,9 +41,67 @@ def uniform(*, bits: int = 8, grid: Per = "tensor") -> WeightFactory:
     return weight
 
 
+def shared(
+    *,
+    grid: Per = "tensor",
+    levels: int = 3,
+    lambda4: float = 0.5,
+    lambda8: float = 4.5,
+    learned: bool = True,
+    temperature: float = 0.5,
+    surrogate: Surrogate = "exact",
+    sigma: float = 0.5,
+) -> WeightFactory:
+    """Bits sharing at 8 bits (Bits-Ensemble Algorithm 1 and Section III), for 2 to 16 members.
+
+    Args:
+        grid: one scale a "tensor" or an output "channel".
+        levels: 3 for the digits of 2, 3 and 5 bits, or 2 to drop the deepest (codes are then
+            multiples of 17). The first is never shared.
+        lambda4, lambda8: Lambda at the second and third level, in digit units, or where it starts
+            if it is learned; gaps are integers, so below 1 nothing is lost.
+        learned: Lambda learns, one for each output channel and level. Only with a factor of
+            `regularizer()` in the loss does that save bits: the task alone drives it down.
+        temperature: of the smoothed comparison with Lambda, in digit units.
+        surrogate: "exact" is the hard operator with the exact effect of toggling a cut; "paper"
+            trains through the printed sigmoid and RBF one-hot, and evaluates with the hard one.
+        sigma: width of the kernels of surrogate "paper".
+    """
+    check_choice("grid", grid, ("tensor", "channel"))
+    check_choice("surrogate", surrogate, ("exact", "paper"))
+    if levels not in (2, 3):
+        raise MembersError(f"shared weights have 2 or 3 levels of digits, not {levels}")
+    for name, value in {"lambda4": lambda4, "lambda8": lambda8}.items():
+        if not value >= 0:
+            raise MembersError(f"{name} must be a number >= 0, not {value}")
+    for name, value in {"temperature": temperature, "sigma": sigma}.items():
+        if not value > 0:
+            raise MembersError(f"{name} must be a number > 0, not {value}")
+
+    def weight(values: torch.Tensor) -> MemberWeight:
+        if not 2 <= len(values) <= 16:
+            raise MembersError(f"bits can be shared by 2 to 16 members, not {len(values)}")
+        if not worth_a_grid(values):
+            return FloatWeight(values)
+        return SharedWeight(
+            values,
+            grid=grid,
+            levels=levels,
+            lambda4=lambda4,
+            lambda8=lambda8,
+            learned=learned,
+            temperature=temperature,
+            surrogate=surrogate,
+            sigma=sigma,
+        )
+
+    return weight
+
+
 METHODS: dict[str, Callable[..., WeightFactory]] = {
     "independent": independent,
     "uniform": uniform,
+    "shared": shared,
 }
 
 
