@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from edgeens.coded import CodedEnsemble, CodedTensor, Grid
-from edgeens.container.classes import Classes, classes_size, column_counts, fit_classes
+from edgeens.container.classes import (
+    Classes,
+    _distinct,
+    _levels,
+    classes_size,
+    column_counts,
+    fit_classes,
+)
 from edgeens.container.reference import read_container
 from edgeens.container.writer import serialise
 
@@ -112,3 +119,19 @@ def test_the_body_is_as_large_as_foretold():
     assert body[:8] == bytes([7, 0, 0, 0, 5, 0, 0, 0])
     assert int.from_bytes(body[8:11], "little") == sum(i << 3 * i for i in range(7))
     assert int.from_bytes(body[11:], "little") == (1 << 45) - 1
+
+
+@pytest.mark.parametrize("rows", [1, 30, 40, 4000])
+def test_levels_are_the_exact_eighths_of_octaves_however_many_rows_there_are(rows):
+    sums = np.arange(rows) % 9  # totals up to 35
+    totals = (4 * sums + 3).tolist()
+    assert _levels(sums, 3).tolist() == [(total**8).bit_length() for total in totals]
+
+
+def test_distinct_levels_and_their_places_are_those_of_a_sort():
+    levels = np.array([[7, 3, 1 << 20], [3, 3, (1 << 20) + 5]])
+    distinct, places = _distinct(levels)
+    expected, inverse = np.unique(levels, return_inverse=True)
+    assert distinct.tolist() == expected.tolist()
+    assert places.tolist() == inverse.reshape(levels.shape).tolist()
+    assert places.dtype == np.uint8

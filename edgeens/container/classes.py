@@ -94,10 +94,30 @@ def _magnitudes(streams: Codes, columns: int, joint: bool) -> tuple[Integers, In
 def _levels(sums: Integers, count: int) -> Integers:
     """Floor of 8 log2 of the mean of *count* magnitudes, each with a quarter added, times 4 count.
 
-    In exact integers: the eighth power's number of bits.
+    In exact integers: the eighth power's number of bits. A kernel's rows can be millions, whose
+    sums repeat: the level of each possible sum is then worked out once.
     """
-    exact = [(int(total) ** _LEVELS).bit_length() for total in (4 * sums + count).ravel()]
-    return np.array(exact, np.int64).reshape(sums.shape)
+    totals = 4 * sums + count
+    most = int(totals.max())
+    if most < totals.size:
+        return _bit_lengths(np.arange(most + 1))[totals]
+    return _bit_lengths(totals.reshape(-1)).reshape(sums.shape)
+
+
+def _bit_lengths(totals: Integers) -> Integers:
+    """Of the eighth powers of *totals*, shape (count,)."""
+    return np.array([(int(total) ** _LEVELS).bit_length() for total in totals], np.int64)
+
+
+def _distinct(levels: Integers) -> tuple[Integers, Bytes]:
+    """The levels that occur, in order, and for each of *levels* its place among them.
+
+    np.unique would sort; the span of levels is small.
+    """
+    offsets = levels - levels.min()
+    occurs = np.bincount(offsets.ravel()) > 0
+    places = (np.cumsum(occurs) - 1).astype(np.uint8)
+    return np.flatnonzero(occurs) + levels.min(), places[offsets]
 
 
 class _Levels:
@@ -107,14 +127,12 @@ class _Levels:
         self, streams: Codes, of_rows: Integers, of_columns: Integers, joint: bool
     ) -> None:
         """Count; *of_rows* and *of_columns* are levels of any origin."""
-        self.columns, inverse = np.unique(of_columns, return_inverse=True)
-        self.column_levels: Bytes = inverse.reshape(of_columns.shape).astype(np.uint8)
+        self.columns, self.column_levels = _distinct(of_columns)
         # Rows of stream 0 and of the others keep apart if their tables do.
         apart = of_rows.copy()
         if joint:
             apart[1:] += 1 << 20
-        rows, inverse = np.unique(apart, return_inverse=True)
-        self.row_levels: Bytes = inverse.reshape(of_rows.shape).astype(np.uint8)
+        rows, self.row_levels = _distinct(apart)
         self.set_of_row = (rows >> 20).astype(np.int64)
         self.rows: Integers = rows & (1 << 20) - 1
         self.sets = 2 if joint else 1
