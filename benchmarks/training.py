@@ -19,6 +19,8 @@ try:
     import torch
     import torch.nn.functional as F
     from torch import nn
+
+    from edgeens.torch.models.small import mlp, small_cnn
 except ImportError as error:
     raise MissingPackageError(
         "training the benchmark's ensembles needs PyTorch; install the extra edgeens[torch]"
@@ -79,21 +81,7 @@ def _train_all(recipe: Recipe, images: Images, paths: Sequence[Path], progress: 
 def _build(kind: str, seed: int) -> nn.Module:
     """Untrained; leaves torch's generator at a state that *seed* alone decides."""
     torch.manual_seed(seed)
-    if kind == "mlp":
-        return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-    return nn.Sequential(
-        *_convolution(1, 16),
-        *_convolution(16, 32),
-        nn.Flatten(),
-        nn.Linear(32 * 7 * 7, 64),
-        nn.ReLU(),
-        nn.Linear(64, 10),
-    )
-
-
-def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
-    convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
-    return [convolution, nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
+    return mlp() if kind == "mlp" else small_cnn()
 
 
 def _fit(

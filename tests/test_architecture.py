@@ -35,7 +35,7 @@ ROOMS = {
     "datasets": {"errors", "atomic"},
     "torch": {
         *("errors", "ensemble", "coded", "quantize", "container", "decoder", "onnx", "atomic"),
-        *("encoder", "progress", "datasets"),
+        *("encoder", "progress", "datasets", "metrics", "calibration"),
     },
     "size_table": {"coded", "container", "quantize"},
 }

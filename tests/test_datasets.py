@@ -6,34 +6,17 @@ import gzip
 import io
 import lzma
 import pickle
-import struct
 import tarfile
 
 import numpy as np
 import pytest
 
-from edgeens.datasets.catalogue import IDX_DATASETS, load_dataset
+from edgeens.datasets.catalogue import load_dataset
 from edgeens.datasets.cifar10 import FIRST_LABELS, TEST, TRAINING
 from edgeens.datasets.idx import FILES, read_idx
 from edgeens.datasets.packed import read_packed, unpack
 from edgeens.errors import DataError
-
-PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
-
-
-def idx_bytes(array):
-    head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    return head + array.astype(np.uint8).tobytes()
-
-
-def write_idx_dataset(folder, name, *, suffix=""):
-    """Nine training and nine test pictures of 2 x 3 under the official names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pictures = np.arange(54).reshape(9, 2, 3)
-    labels = np.array([*IDX_DATASETS[name].first_labels, 7])
-    for file, array in zip(FILES, [pictures, labels] * 2, strict=True):
-        (folder / (file + suffix)).write_bytes(PACK[suffix](idx_bytes(array)))
-
+from tests.idx_files import PACK, idx_bytes, write_idx_dataset
 
 # MNIST and Fashion-MNIST
 
