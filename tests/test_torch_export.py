@@ -32,15 +32,28 @@ METHODS = [
     ("uniform", {"bits": 5, "grid": "channel"}),
     ("uniform", {"bits": 8}),
     ("shared", {"lambda4": 1.5}),
+    ("lowrank", {"rank": 2}),
+    ("lowrank", {"rank": 3, "bits": 4, "grid": "channel", "start": "svd"}),
+    ("lowrank-shared", {"rank": 2, "lambda8": 2.5}),
+    ("batchensemble", {"init": "normal"}),
+    ("batchensemble", {"bits": 5}),
+    ("bayesianbits", {}),
     ("shared", {"grid": "channel", "levels": 2, "surrogate": "paper"}),
 ]
 
 
 def ensemble_of(kind, method, options, members=3):
-    ensemble = members_from_modules(
-        [trained(kind, seed) for seed in range(members)], method=method, **options
-    )
-    return ensemble.train()
+    seeds = [0] * members if method == "batchensemble" else range(members)
+    modules = [trained(kind, seed) for seed in seeds]
+    return members_from_modules(modules, method=method, **options).train()
+
+
+def shut_some_gates(ensemble):
+    """2, 4, 8, 16 and 32 bits in turn, so that the file has every width."""
+    weights = [w for w in member_weights(ensemble.module).values() if hasattr(w, "gates")]
+    with torch.no_grad():
+        for number, weight in enumerate(weights):
+            weight.gates[(number + 2) % 5 :] = -3
 
 
 def train_a_little(ensemble, x, steps=3):
@@ -56,6 +69,7 @@ def train_a_little(ensemble, x, steps=3):
 def test_a_file_decodes_to_the_tensors_of_the_evaluation_pass(kind, method, options, tmp_path):
     ensemble, x = ensemble_of(kind, method, options), inputs(kind)
     train_a_little(ensemble, x)
+    shut_some_gates(ensemble)
     write_ensemble(ensemble, tmp_path / "e.eens", example_input=x[:2])
     ensemble.eval()
     with torch.no_grad(), Container.open(tmp_path / "e.eens") as container:

@@ -57,13 +57,13 @@ def convert(
         module: of Linear, Conv1d, Conv2d, BatchNorm, GroupNorm, LayerNorm and of anything without
             parameters; float32.
         members: K, 1 to 64.
-        method: how weights are held and trained: "independent", "uniform" or
-            "shared".
+        method: how weights are held and trained: "independent", "uniform", "shared", "lowrank",
+            "lowrank-shared", "batchensemble" or "bayesianbits".
         batch: what a member sees in training: "split", its own K-th of the batch, or "repeat",
             all of it. In evaluation always all of it.
         fresh: draw every member's parameters anew, with each layer's own reset_parameters and
             torch's random generator. Copies of one module that see the same data stay copies.
-        options: of the method; edgeens.torch.methods documents them.
+        options: of the method; the function of its name in edgeens.torch.methods documents them.
 
     Raises:
         MembersError: a layer cannot be converted (named with the reason), or *members*, *method*,
@@ -74,9 +74,11 @@ def convert(
     modules = [module] * members
     if fresh:
         check_convertible(module)
-        modules = [copy.deepcopy(module) for _ in range(members)]
-        for each in modules:
+        # BatchEnsemble's members share what is drawn; its fast weights tell them apart.
+        drawn = [copy.deepcopy(module) for _ in range(1 if method == "batchensemble" else members)]
+        for each in drawn:
             _reset(each)
+        modules = drawn * (members // len(drawn))
     return members_from_modules(modules, method=method, batch=batch, **options)
 
 

@@ -111,6 +111,16 @@ class EnsembleModule(nn.Module):
             if by_role[role]
         ]
 
+    def bit_widths(self) -> dict[str, int]:
+        """Bits of a stored code by the name of its tensor; 32 where floats are stored exactly."""
+        widths = {}
+        for layer, weight in member_weights(self.module).items():
+            coded = weight.coded()
+            for factor in weight.factors():
+                name = f"{layer}.{factor}".lstrip(".")
+                widths[name] = coded[factor].grid.bits if factor in coded else 32
+        return widths
+
     def load_member(self, index: int) -> nn.Module:
         """Member *index* as an ordinary module with its evaluation weights, products multiplied.
 

@@ -11,6 +11,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from edgeens.onnx.members import load_members
 from edgeens.quantize.grid import dequantize
 from edgeens.quantize.tensors import exact_tensor
 from edgeens.torch.ensemble import EnsembleModule, member_weights
-from edgeens.torch.layers import EnsembleLayer
+from edgeens.torch.factored import stored_layer
 from edgeens.torch.package import nn, torch
 from edgeens.torch.weights import CodedFactor
 
@@ -62,7 +63,7 @@ def write_members(
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for index in range(model.members):
-        member = model.member_module(index, lambda layer, index=index: _stored(layer, index))
+        member = model.member_module(index, partial(stored_layer, index=index))
         path = folder / f"member_{index}.onnx"
         with tempfile.TemporaryDirectory() as scratch:
             traced = Path(scratch) / path.name
@@ -156,11 +157,6 @@ def write_ensemble(
         output_names=output_names,
     )
     return write_coded(coded, path, threads=threads)
-
-
-def _stored(layer: EnsembleLayer, index: int) -> nn.Module:
-    """Member *index* of *layer* as its file has it."""
-    return layer.member(index)
 
 
 def _trace(

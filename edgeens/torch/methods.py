@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from edgeens.errors import MembersError
+from edgeens.torch.batch_ensemble import BatchEnsembleWeight, FastStart
+from edgeens.torch.bayesian_bits import BayesianBitsWeight
+from edgeens.torch.low_rank import Start, low_rank
 from edgeens.torch.package import torch
 from edgeens.torch.sharing import SharedWeight, Surrogate
 from edgeens.torch.uniform import Per, UniformWeight
@@ -98,10 +102,90 @@ def shared(
     return weight
 
 
+def lowrank(
+    *,
+    rank: int | None = None,
+    start: Start = "random",
+    bits: int | None = None,
+    grid: Per = "tensor",
+) -> WeightFactory:
+    """Low-rank layers W = U V^T (Bits-Ensemble Eq. 21), where two factors are smaller than W.
+
+    Args:
+        rank: mu, the latent width; None: max(D_out, D_in) / 8 for convolutions, / 4 for Linear.
+        start: of the factors: "random", normal with deviation (2 / (fan_in mu))^(1/4), or "svd",
+            as near to the module's weights as this rank can be.
+        bits: width of the factors' codes, 2 to 8, or None for float32.
+        grid: one scale a "tensor" or a "channel" (a row of U or V).
+    """
+    factor = independent() if bits is None else uniform(bits=bits, grid=grid)
+    return _low_rank(rank, start, factor)
+
+
+def lowrank_shared(
+    *, rank: int | None = None, start: Start = "random", **sharing: Any
+) -> WeightFactory:
+    """Low-rank layers whose factors share bits (Bits-Ensemble Eq. 22).
+
+    Args:
+        rank, start: as in lowrank.
+        sharing: the options of shared; an output channel is a row of U or V.
+    """
+    return _low_rank(rank, start, shared(**sharing))
+
+
+def batchensemble(
+    *, init: FastStart = "sign", bits: int | None = None, grid: Per = "tensor"
+) -> WeightFactory:
+    """BatchEnsemble: W_k = W o (r_k s_k^T) (Wen et al. 2020).
+
+    Args:
+        init: of the fast weights r and s: "ones", random "sign"s, or "normal" with mean 1 and
+            standard deviation 0.5.
+        bits: width of the codes of W, 2 to 8, or None for float32; r and s are always float32.
+        grid: one scale a "tensor" or an output "channel".
+    """
+    check_choice("init", init, ("ones", "sign", "normal"))
+    slow = independent() if bits is None else uniform(bits=bits, grid=grid)
+
+    def weight(values: torch.Tensor) -> MemberWeight:
+        if not (values == values[:1]).all():
+            raise MembersError(
+                "the members of BatchEnsemble share their matrices, but those of the modules "
+                "differ; convert one module"
+            )
+        return BatchEnsembleWeight(slow(values[:1].clone()), members=len(values), start=init)
+
+    return weight
+
+
+def bayesianbits() -> WeightFactory:
+    """BayesianBits: a tensor's width, 2 to 32 bits, learned by gates (van Baalen et al. 2020).
+
+    Only with a factor of `regularizer()` in the loss do gates shut.
+    """
+
+    def weight(values: torch.Tensor) -> MemberWeight:
+        return BayesianBitsWeight(values) if worth_a_grid(values) else FloatWeight(values)
+
+    return weight
+
+
+def _low_rank(rank: int | None, start: Start, factor: WeightFactory) -> WeightFactory:
+    check_choice("start", start, ("random", "svd"))
+    if rank is not None and rank < 1:
+        raise MembersError(f"rank must be at least 1, not {rank}")
+    return partial(low_rank, rank=rank, start=start, factor=factor)
+
+
 METHODS: dict[str, Callable[..., WeightFactory]] = {
     "independent": independent,
     "uniform": uniform,
     "shared": shared,
+    "lowrank": lowrank,
+    "lowrank-shared": lowrank_shared,
+    "batchensemble": batchensemble,
+    "bayesianbits": bayesianbits,
 }
 
 
@@ -113,7 +197,9 @@ def weight_factory(method: str, options: dict[str, Any]) -> WeightFactory:
     """
     if method not in METHODS:
         raise MembersError(f"there is no method {method!r}; there are {', '.join(METHODS)}")
-    known = inspect.signature(METHODS[method]).parameters
+    known = list(inspect.signature(METHODS[method]).parameters)
+    if method == "lowrank-shared":
+        known[-1:] = list(inspect.signature(shared).parameters)
     for name in options:
         if name not in known:
             listed = ", ".join(known) or "none"
