@@ -1,5 +1,6 @@
 /* Decoding (S12): checks the request, walks its blocks, and hands each to its method. */
 #include "eens_entropy.h"
+#include "eens_vector.h"
 
 /* What a request comes to. */
 typedef struct eens_plan {
@@ -134,6 +135,27 @@ eens_status eens_block_view(const eens_job *job, const uint8_t **bytes) {
     return crc == job->block.crc ? EENS_OK : EENS_ERR_BLOCK_CHECKSUM;
 }
 
+eens_status eens_put_codes(const eens_job *job, uint32_t copy, uint32_t at, uint32_t count,
+                           const int8_t *codes) {
+    uint8_t *output = job->output + copy * job->stride + (size_t)at * job->element;
+    if (job->type != EENS_INT8) {
+        return eens_spread(job->vector, job->file, job->tensor, codes, job->block.first + at,
+                           count, job->type, output);
+    }
+    if ((const uint8_t *)codes != output) {
+        memcpy(output, codes, count);
+    }
+    return EENS_OK;
+}
+
+eens_status eens_put_all(const eens_job *job) {
+    eens_status status = EENS_OK;
+    for (uint32_t i = 0; job->output != NULL && i < job->copy_count && status == EENS_OK; i++) {
+        status = eens_put_codes(job, i, 0, job->block.count, eens_codes(job, i));
+    }
+    return status;
+}
+
 #if !defined(EENS_NO_ENTROPY)
 /* One located block of plain or joint, copy by copy. */
 static eens_status decode_entropy(const eens_job *job) {
@@ -141,40 +163,26 @@ static eens_status decode_entropy(const eens_job *job) {
     eens_status status = eens_entropy_open(job);
     for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
         status = eens_entropy_codes(job, i, &codes);
-        if (status != EENS_OK || job->output == NULL) {
-            continue;
-        }
-        uint8_t *output = job->output + i * job->stride;
-        if (job->type == EENS_INT8) {
-            memcpy(output, codes, job->block.count);
-        } else {
-            status = eens_spread(job->file, job->tensor, codes, job->block.first,
-                                 job->block.count, job->type, output);
+        if (status == EENS_OK && job->output != NULL) {
+            status = eens_put_codes(job, i, 0, job->block.count, codes);
         }
     }
     return status;
 }
 #endif
 
-/* One located block: codes by its method, then values in their place. */
+/* One located block. */
 static eens_status decode_block(const eens_job *job) {
-    const eens_tensor *tensor = job->tensor;
 #if !defined(EENS_NO_ENTROPY)
-    if (job->coding != NULL && tensor->method != EENS_DRAWN) {
+    if (job->coding != NULL && job->tensor->method != EENS_DRAWN) {
         return decode_entropy(job);
     }
 #endif
-    eens_status status = tensor->method == EENS_SHARED  ? eens_shared_decode(job)
-                         : tensor->method == EENS_DRAWN ? eens_drawn_decode(job)
-                                                        : eens_lanes_decode(job);
-    if (job->output == NULL || tensor->bits == 0 || job->type == EENS_INT8) {
-        return status;
+    switch (job->tensor->method) {
+    case EENS_SHARED: return eens_shared_decode(job);
+    case EENS_DRAWN: return eens_drawn_decode(job);
+    default: return eens_lanes_decode(job);
     }
-    for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
-        status = eens_spread(job->file, tensor, eens_codes(job, i), job->block.first,
-                             job->block.count, job->type, job->output + i * job->stride);
-    }
-    return status;
 }
 
 /* All blocks of the range are at most this many bytes: their codes as if stored in 8 bits each, or
@@ -233,6 +241,7 @@ static eens_status prepare(const eens_file *file, const eens_tensor *tensor,
     job->copy_count = plan.copy_count;
     job->type = plan.type;
     job->element = plan.element;
+    job->vector = eens_vector_is_there();
     job->fast_crc = eens_crc_is_fast(bytes_of(tensor, plan.positions, plan.copy_count));
     return EENS_OK;
 }
@@ -285,5 +294,6 @@ eens_status eens_dequantize(const eens_file *file, const eens_tensor *tensor, co
     if (output_size / element < count) {
         return EENS_ERR_OUTPUT;
     }
-    return eens_spread(file, tensor, codes, first_position, count, type, output);
+    return eens_spread(eens_vector_is_there(), file, tensor, codes, first_position, count, type,
+                       output);
 }

@@ -71,7 +71,7 @@ eens_status eens_drawn_decode(const eens_job *job) {
             status = EENS_ERR_BLOCK_CONTENT;
         }
     }
-    return status;
+    return status == EENS_OK ? eens_put_all(job) : status;
 }
 
 #endif

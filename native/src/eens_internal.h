@@ -92,6 +92,7 @@ typedef struct eens_job {
     uint8_t type;    /* what the output holds: an eens_dtype */
     uint8_t element; /* its bytes */
     bool fast_crc;
+    bool vector; /* by the kernels of eens_vector.h */
 } eens_job;
 
 /* What the header says that eens_file does not keep, and what the records so far have used up. */
@@ -193,15 +194,21 @@ static inline bool eens_is_supported(const eens_tensor *tensor) {
 /* eens_decode.c: what all methods need of a block. */
 /* The whole block, its CRC compared. */
 eens_status eens_block_view(const eens_job *job, const uint8_t **bytes);
+/* Codes of a copy (counted from the first asked for), of the block's positions from at on, into the
+ * output as what it is to hold. */
+eens_status eens_put_codes(const eens_job *job, uint32_t copy, uint32_t at, uint32_t count,
+                           const int8_t *codes);
+/* The same for all codes of the block that stand where eens_codes says. */
+eens_status eens_put_all(const eens_job *job);
 /* Where the codes of a copy (counted from the first asked for) go: the last count bytes of the room
- * that its values will take, so eens_spread can turn them into values from the front. */
+ * that its values will take, so eens_put_codes can turn them into values from the front. */
 static inline int8_t *eens_codes(const eens_job *job, uint32_t copy) {
     size_t skip = (size_t)(job->element - 1) * job->block.count;
     return (int8_t *)(job->output + copy * job->stride + skip);
 }
 
-/* eens_lanes.c (S7.1, S7.2), eens_shared.c (S8), eens_drawn.c (S9): one block, checked, its codes
- * (or exact values) in the output. */
+/* eens_lanes.c (S7.1, S7.2), eens_shared.c (S8), eens_drawn.c (S9): one block, checked, into the
+ * output. */
 eens_status eens_lanes_decode(const eens_job *job);
 eens_status eens_shared_decode(const eens_job *job);
 eens_status eens_drawn_decode(const eens_job *job);
@@ -261,9 +268,10 @@ bool eens_shared_few(eens_shared *block, uint32_t levels, uint32_t first, uint32
 /* What a code of this many levels is when all fields that it has are 0 (S8). */
 int32_t eens_lowest_code(bool planes, uint32_t levels);
 
-/* eens_unpack.c: count fields of width bits from field first on, a multiple of 8, sign-extended. */
-void eens_unpack(const uint8_t *stream, uint32_t first, uint32_t count, uint32_t width,
-                 int8_t *codes);
+/* eens_unpack.c: count fields of width bits from field first on, a multiple of 8, sign-extended.
+ * vector: by the kernels of eens_vector.h. */
+void eens_unpack(bool vector, const uint8_t *stream, uint32_t first, uint32_t count,
+                 uint32_t width, int8_t *codes);
 /* Field number i, which lies in one byte or in two, sign-extended. */
 int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width);
 /* Whether the bits of the stream's last byte behind the first bits bits are zero. */
@@ -271,8 +279,9 @@ bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits);
 
 /* eens_values.c (S4.4): count codes, of the positions from first on, into values of this type.
  * codes may be the last count bytes of the output itself. */
-eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
-                        uint32_t first, uint32_t count, uint8_t type, void *output);
+eens_status eens_spread(bool vector, const eens_file *file, const eens_tensor *tensor,
+                        const int8_t *codes, uint32_t first, uint32_t count, uint8_t type,
+                        void *output);
 
 /* eens_floats.c: finite values into other types, rounded to nearest, ties to even, beyond the
  * largest to infinity. */

@@ -65,37 +65,58 @@ static eens_status decode_exact(const eens_job *job, uint32_t lane, uint8_t *out
     return EENS_OK;
 }
 
+#if !defined(EENS_SMALL)
+#define CHUNK 1024u /* codes on their way from fields to values, which stay in the first cache */
+#endif
+
+/* Fields into the output. */
+EENS_OWN_FRAME eens_status put_fields(const eens_job *job, uint32_t copy, const uint8_t *bytes,
+                                      uint32_t bits) {
+    uint32_t count = job->block.count;
+#if defined(CHUNK)
+    int8_t chunk[CHUNK];
+    eens_status status = EENS_OK;
+    for (uint32_t at = 0; job->type != EENS_INT8 && at < count && status == EENS_OK; at += CHUNK) {
+        uint32_t part = count - at < CHUNK ? count - at : CHUNK;
+        eens_unpack(job->vector, bytes, at, part, bits, chunk);
+        status = eens_put_codes(job, copy, at, part, chunk);
+    }
+    if (job->type != EENS_INT8) {
+        return status;
+    }
+#endif
+    eens_unpack(job->vector, bytes, 0, count, bits, eens_codes(job, copy));
+    return eens_put_codes(job, copy, 0, count, eens_codes(job, copy));
+}
+
 /* S7.1 and S7.2, codes; those of 8 bits are bytes in both. */
-static eens_status decode_codes(const eens_job *job, uint32_t lane, int8_t *codes) {
+static eens_status decode_codes(const eens_job *job, uint32_t copy) {
     const uint8_t *bytes;
+    uint32_t lane = job->first_copy + copy;
     uint32_t count = job->block.count;
     uint32_t bits = job->tensor->bits;
-    bool direct = bits == 8 && codes != NULL;
-    eens_status status =
-        eens_lane_view(job, lane, direct ? (uint8_t *)codes : job->workspace, &bytes);
+    eens_status status = eens_lane_view(job, lane, job->workspace, &bytes);
     if (status != EENS_OK) {
         return status;
     }
     if (!eens_padding_is_zero(bytes, count * bits)) {
         return EENS_ERR_BLOCK_CONTENT;
     }
-    if (direct) {
-        copy_unless_there((uint8_t *)codes, bytes, count);
-    } else if (codes != NULL) {
-        eens_unpack(bytes, 0, count, bits, codes);
+    if (job->output == NULL) {
+        return EENS_OK;
     }
-    return EENS_OK;
+    return bits == 8 ? eens_put_codes(job, copy, 0, count, (const int8_t *)bytes)
+                     : put_fields(job, copy, bytes, bits);
 }
 
 eens_status eens_lanes_decode(const eens_job *job) {
     eens_status status = eens_lanes_open(job);
     for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
-        uint32_t lane = (uint32_t)job->first_copy + i;
         if (job->tensor->bits == 0) {
             uint8_t *output = job->output != NULL ? job->output + i * job->stride : NULL;
-            status = decode_exact(job, lane, output);
+            status = decode_exact(job, job->first_copy + i, output);
         } else {
-            status = decode_codes(job, lane, job->output != NULL ? eens_codes(job, i) : NULL);
+            status = decode_codes(job, i);
         }
     }
     return status;

@@ -167,7 +167,7 @@ eens_status eens_shared_decode(const eens_job *job) {
     block.planes = job->tensor->digits == EENS_PLANES;
     block.kinds = digit_kinds[block.planes];
     return open_block(&block, bytes, job->block.size) && decode_runs(&block)
-               ? EENS_OK
+               ? eens_put_all(job)
                : EENS_ERR_BLOCK_CONTENT;
 }
 

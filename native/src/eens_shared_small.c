@@ -165,7 +165,7 @@ eens_status eens_shared_decode(const eens_job *job) {
         !(open_block(&block, bytes, job->block.size) && decode_runs(&block))) {
         status = EENS_ERR_BLOCK_CONTENT;
     }
-    return status;
+    return status == EENS_OK ? eens_put_all(job) : status;
 }
 
 #endif

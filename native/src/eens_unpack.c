@@ -1,5 +1,5 @@
 /* Bit streams of equal fields (S1, S7.2) into codes. */
-#include "eens_internal.h"
+#include "eens_vector.h"
 
 int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width) {
     uint32_t begin = i * width % 8;
@@ -96,13 +96,23 @@ static uint32_t unpack_all_groups(const uint8_t *stream, uint32_t count, uint32_
 
 #endif
 
-void eens_unpack(const uint8_t *stream, uint32_t first, uint32_t count, uint32_t width,
-                 int8_t *codes) {
+void eens_unpack(bool vector, const uint8_t *stream, uint32_t first, uint32_t count,
+                 uint32_t width, int8_t *codes) {
     stream += first / 8 * width;
     if (width == 8) {
         memcpy(codes, stream, count);
         return;
     }
+#if defined(EENS_VECTOR)
+    if (vector) {
+        uint32_t done = eens_unpack_signed(stream, eens_ceil8(count * width), count, width, codes);
+        stream += done / 8 * width;
+        codes += done;
+        count -= done;
+    }
+#else
+    (void)vector;
+#endif
     for (uint32_t i = unpack_all_groups(stream, count, width, codes); i < count; i++) {
         codes[i] = eens_field(stream, i, width);
     }

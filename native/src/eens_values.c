@@ -1,6 +1,6 @@
 /* Codes to values (S4.4): one product in float32 with one rounding, then the output's type. Built
  * with -ffp-contract=off, the same bits come out on every machine. */
-#include "eens_internal.h"
+#include "eens_vector.h"
 
 #if !defined(EENS_SMALL) /* eens_values_small.c */
 
@@ -115,6 +115,38 @@ static bool window_next(scale_window *window, uint32_t count) {
     return true;
 }
 
+#if defined(EENS_VECTOR)
+
+/* Codes that the kernels turn into values at once, with one scale or with scales that lie in a row;
+ * returns how many it was, a multiple of 16, and 0 if there are none or the storage failed. */
+static uint32_t spread_vector(scale_window *window, eens_grid grid, const int8_t *codes,
+                              uint32_t count, void *output) {
+    bool each = window->inner == 1 && window->channels != 1;
+    uint32_t row = each ? window->channels - window->channel : window->left;
+    uint32_t part = (count < row ? count : row) & ~15u;
+    uint8_t buffer[64];
+    if (each && window->file->data == NULL && part > 16) {
+        part = 16; /* as many scales as the buffer has room for */
+    }
+    const uint8_t *scales = part == 0 ? NULL
+                                      : eens_view(window->file,
+                                                  window->offset + 4 * (uint64_t)window->channel,
+                                                  each ? 4 * (size_t)part : 4, buffer);
+    if (scales == NULL) {
+        return 0;
+    }
+    if (each) {
+        eens_scale_each(grid, scales, codes, part, output);
+        window->channel = part == row ? 0 : window->channel + part;
+    } else {
+        eens_scale_all(grid, load_float(scales), codes, part, output);
+        window_pass(window, part);
+    }
+    return part;
+}
+
+#endif
+
 static inline void multiply(float *restrict values, const int8_t *restrict codes,
                             const float *restrict scales, int32_t zero_point) {
     for (uint32_t i = 0; i < CHUNK; i++) {
@@ -147,9 +179,18 @@ static void put_values(uint8_t *output, uint8_t type, uint32_t at, const float *
     }
 }
 
-static void spread_int16(const int8_t *codes, uint32_t count, int16_t *output) {
+static void spread_int16(bool vector, const int8_t *codes, uint32_t count, int16_t *output) {
     int8_t chunk[CHUNK];
-    for (uint32_t at = 0; at < count; at += CHUNK) {
+    uint32_t at = 0;
+#if defined(EENS_VECTOR)
+    if (vector) {
+        at = count & ~15u;
+        eens_widen(codes, at, output);
+    }
+#else
+    (void)vector;
+#endif
+    for (; at < count; at += CHUNK) {
         uint32_t part = count - at < CHUNK ? count - at : CHUNK;
         memcpy(chunk, codes + at, part); /* before the values run over them */
         for (uint32_t i = 0; i < part; i++) {
@@ -158,37 +199,57 @@ static void spread_int16(const int8_t *codes, uint32_t count, int16_t *output) {
     }
 }
 
-/* In place: a value of b bytes written at element i ends at byte b (i + 1), and the first code not
- * yet read is byte (b - 1) count + i + 1, never before that, as i + 1 <= count. */
-eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
-                        uint32_t first, uint32_t count, uint8_t type, void *output) {
-    scale_window window;
+/* The next codes, at most CHUNK; false: the storage could not be read. */
+static bool spread_chunk(scale_window *window, const eens_tensor *tensor, const int8_t *codes,
+                         uint32_t at, uint32_t count, uint8_t type, void *output) {
     float values[CHUNK];
     int8_t chunk[CHUNK] = {0};
+    if (!window_next(window, count)) {
+        return false;
+    }
+    if (count == CHUNK) {
+        memcpy(chunk, codes + at, CHUNK);
+        if (type == EENS_FLOAT32) {
+            multiply((float *)output + at, chunk, window->scales, tensor->zero_point);
+            return true;
+        }
+    } else {
+        memcpy(chunk, codes + at, count);
+    }
+    multiply(values, chunk, window->scales, tensor->zero_point);
+    put_values(output, type, at, values, count);
+    return true;
+}
+
+/* In place: a value of b bytes written at element i ends at byte b (i + 1), and the first code not
+ * yet read is byte (b - 1) count + i + 1, never before that, as i + 1 <= count. */
+eens_status eens_spread(bool vector, const eens_file *file, const eens_tensor *tensor,
+                        const int8_t *codes, uint32_t first, uint32_t count, uint8_t type,
+                        void *output) {
+    scale_window window;
+    uint32_t part;
     if (type == EENS_INT16) {
-        spread_int16(codes, count, output);
+        spread_int16(vector, codes, count, output);
         return EENS_OK;
     }
     if (count == 0) {
         return EENS_OK;
     }
+    vector = vector && (type == EENS_FLOAT32 || type == EENS_FLOAT16);
     window_begin(&window, file, tensor, first);
-    for (uint32_t at = 0; at < count; at += CHUNK) {
-        uint32_t part = count - at < CHUNK ? count - at : CHUNK;
-        if (!window_next(&window, part)) {
+    for (uint32_t at = 0; at < count; at += part) {
+#if defined(EENS_VECTOR)
+        eens_grid grid = {tensor->zero_point, type};
+        uint8_t *here = (uint8_t *)output + (type == EENS_FLOAT32 ? 4 : 2) * (size_t)at;
+        part = vector ? spread_vector(&window, grid, codes + at, count - at, here) : 0;
+        if (part != 0) {
+            continue;
+        }
+#endif
+        part = count - at < CHUNK ? count - at : CHUNK;
+        if (!spread_chunk(&window, tensor, codes, at, part, type, output)) {
             return EENS_ERR_READ;
         }
-        if (part == CHUNK) {
-            memcpy(chunk, codes + at, CHUNK);
-            if (type == EENS_FLOAT32) {
-                multiply((float *)output + at, chunk, window.scales, tensor->zero_point);
-                continue;
-            }
-        } else {
-            memcpy(chunk, codes + at, part);
-        }
-        multiply(values, chunk, window.scales, tensor->zero_point);
-        put_values(output, type, at, values, part);
     }
     return EENS_OK;
 }

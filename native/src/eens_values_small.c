@@ -61,8 +61,10 @@ static uint32_t inner_of(const eens_tensor *tensor) {
 
 /* In place: a value of b bytes written at element i ends at byte b (i + 1), and the first code not
  * yet read is byte (b - 1) count + i + 1, never before that, as i + 1 <= count. */
-eens_status eens_spread(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
-                        uint32_t first, uint32_t count, uint8_t type, void *output) {
+eens_status eens_spread(bool vector, const eens_file *file, const eens_tensor *tensor,
+                        const int8_t *codes, uint32_t first, uint32_t count, uint8_t type,
+                        void *output) {
+    (void)vector;
     eens_cursor scales;
     uint8_t *at = output;
     uint32_t inner = inner_of(tensor);

@@ -20,9 +20,11 @@ complain() {
     fi
 }
 
-# What a compiler may call for itself: 64-bit arithmetic and floats on small machines, stack guards.
+# What a compiler may call for itself: 64-bit arithmetic and floats on small machines, stack guards,
+# and its own record of what an x86-64 processor can do, with the way to find it.
 runtime='__aeabi_[a-z0-9_]*|__u?(div|mod|divmod)[dst]i[34]|__(mul|ashl|lshr|ashr)[dst]i3'
-runtime="$runtime|__[a-z]*[sd]f[a-z0-9]*|__stack_chk_fail"
+runtime="$runtime|__[a-z]*[sd]f[a-z0-9]*|__stack_chk_fail|__cpu_model"
+runtime="$runtime|_GLOBAL_OFFSET_TABLE_"
 
 check_build() { # NAME FLAGS...
     name=$1

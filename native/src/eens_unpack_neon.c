@@ -1,0 +1,59 @@
+/* Bit streams of equal fields into bytes (S7.2), 16 at a time. */
+#include "eens_vector.h"
+
+#if defined(EENS_NEON)
+
+#include <arm_neon.h>
+
+#include "eens_unpack_windows.h"
+
+static const uint8_t windows[9][16] = {
+    {0}, {EENS_WINDOWS(1)}, {EENS_WINDOWS(2)}, {EENS_WINDOWS(3)}, {EENS_WINDOWS(4)},
+    {EENS_WINDOWS(5)}, {EENS_WINDOWS(6)}, {EENS_WINDOWS(7)}, {EENS_WINDOWS(8)},
+};
+
+static const int16_t rises[9][8] = {
+    {0}, {EENS_RISES(1)}, {EENS_RISES(2)}, {EENS_RISES(3)}, {EENS_RISES(4)},
+    {EENS_RISES(5)}, {EENS_RISES(6)}, {EENS_RISES(7)}, {EENS_RISES(8)},
+};
+
+/* Sixteen fields, each at the top of its byte: 2 w bytes and the one behind, so at most 17, whose
+ * last only fills bits of a lane that are shifted out (TBL gives 0 for it). */
+static inline uint8x16_t raised16(uint8x16_t bytes, uint8x16_t low, uint8x16_t high,
+                                  int16x8_t rise) {
+    uint16x8_t first = vshlq_u16(vreinterpretq_u16_u8(vqtbl1q_u8(bytes, low)), rise);
+    uint16x8_t second = vshlq_u16(vreinterpretq_u16_u8(vqtbl1q_u8(bytes, high)), rise);
+    return vuzp2q_u8(vreinterpretq_u8_u16(first), vreinterpretq_u8_u16(second));
+}
+
+uint32_t eens_unpack_signed(const uint8_t *stream, uint32_t size, uint32_t count, uint32_t width,
+                            int8_t *codes) {
+    uint8x16_t low = vld1q_u8(windows[width]);
+    uint8x16_t high = vaddq_u8(low, vdupq_n_u8((uint8_t)width));
+    int16x8_t rise = vld1q_s16(rises[width]);
+    int8x16_t fall = vdupq_n_s8((int8_t)((int32_t)width - 8));
+    uint32_t done = 0;
+    for (uint32_t at = 0; count - done >= 16 && at + 16 <= size; at += 2 * width) {
+        uint8x16_t raised = raised16(vld1q_u8(stream + at), low, high, rise);
+        vst1q_s8(codes + done, vshlq_s8(vreinterpretq_s8_u8(raised), fall));
+        done += 16;
+    }
+    return done;
+}
+
+uint32_t eens_unpack_unsigned(const uint8_t *stream, uint32_t size, uint32_t count, uint32_t width,
+                              uint8_t *fields) {
+    uint8x16_t low = vld1q_u8(windows[width]);
+    uint8x16_t high = vaddq_u8(low, vdupq_n_u8((uint8_t)width));
+    int16x8_t rise = vld1q_s16(rises[width]);
+    int8x16_t fall = vdupq_n_s8((int8_t)((int32_t)width - 8));
+    uint32_t done = 0;
+    for (uint32_t at = 0; count - done >= 16 && at + 16 <= size; at += 2 * width) {
+        uint8x16_t raised = raised16(vld1q_u8(stream + at), low, high, rise);
+        vst1q_u8(fields + done, vshlq_u8(raised, fall));
+        done += 16;
+    }
+    return done;
+}
+
+#endif
