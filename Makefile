@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -ffp-contract=off
 SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help demo test test-py test-c test-arm firmware lint format vectors symbols bench clean
+.PHONY: help demo test test-py test-c test-arm test-boards firmware wheels lint format vectors symbols bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ test-arm: ## run the C tests on emulated ARM processors, and on a big-endian one
 firmware: $(VENV)/demo ## run the firmware examples on emulated microcontrollers
 	$(MAKE) -C firmware_examples run EDGEENS=$(CURDIR)/$(BIN)/edgeens PYTHON=$(CURDIR)/$(BIN)/python
 
+wheels: $(VENV)/wheels ## build the sdist and wheels for x86-64, aarch64 and armv7l into dist/
+	PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python .ci/build_wheels
+
+test-boards: wheels $(VENV)/demo ## install the wheels on emulated boards, 64 and 32 bits, and use them there
+	PYTHON=$(CURDIR)/$(BIN)/python .ci/check_boards
+
 symbols: ## prove that the C decoder needs no heap, no I/O, no mutable statics
 	CC=$(CC) sh native/test/check_symbols.sh
 
@@ -82,6 +88,10 @@ $(VENV)/dev: $(VENV)/demo
 
 $(VENV)/bench: $(VENV)/demo
 	$(INSTALL) --editable '.[bench]'
+	@touch $@
+
+$(VENV)/wheels: $(VENV)/demo
+	$(INSTALL) --editable '.[wheels]'
 	@touch $@
 
 $(VENV)/torch: $(VENV)/demo
