@@ -39,7 +39,7 @@ ROOMS = {
     },
     "size_table": {"coded", "container", "quantize"},
 }
-TOP = {"__init__", "cli", "encoder", "evaluate", "show", "demo", "_native_build"}
+TOP = {"__init__", "cli", "encoder", "evaluate", "show", "demo", "_native_build", "__main__"}
 
 # The only rooms that may import a framework at all.
 FRAMEWORKS = {
