@@ -7,19 +7,27 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edgeens import __version__
 from edgeens.coded import CodedEnsemble, Coder, Profile, Section
 from edgeens.container.choice import choose_methods
 from edgeens.container.sizes import Sizes, measure
 from edgeens.container.writer import write_container
+from edgeens.curve import save_curve
+from edgeens.data import load_labelled, load_unlabelled
 from edgeens.ensemble import Ensemble
-from edgeens.errors import MembersError
+from edgeens.errors import BudgetError, MembersError
+from edgeens.quantize.budget import Budget, parse_budget
 from edgeens.quantize.rounding import draw_members
 from edgeens.quantize.sharing import share_bits
-from edgeens.quantize.tensors import InputsOf, quantize_ensemble
+from edgeens.quantize.tensors import exact_tensor, quantize_ensemble
 from edgeens.size_table import SizeRow, size_rows
+from edgeens.smallest import Smallest, find_smallest
+from edgeens.trial import Trial, can_compare, load_probe, verdict
+
+if TYPE_CHECKING:
+    from edgeens.onnx.capture import LayerCapture
 
 PathLike = str | os.PathLike[str]
 Lambda = float | Literal["auto"]
@@ -30,10 +38,22 @@ LOSSLESS_LAMBDA = 0.5  # gaps are integers: below 1, only equal digits share
 
 @dataclass(frozen=True)
 class Encoding:
-    """What an encoding produced: the parts of the file, and the table of sizes."""
+    """What an encoding produced.
+
+    Attributes:
+        sizes: of the parts of the file.
+        rows: the file beside the baselines.
+        notes: sentences that the user should read: what could not be done as asked for, and
+            whether the members differ enough.
+        search: the trade-off and the choice, for a budget.
+        written: files beside the container.
+    """
 
     sizes: Sizes
     rows: list[SizeRow]
+    notes: tuple[str, ...] = ()
+    search: Smallest | None = None
+    written: tuple[Path, ...] = ()
 
 
 def encode(
@@ -55,6 +75,8 @@ def encode(
     calibration: PathLike | None = None,
     rate: float = 0.0,
     coder: Coder | None = None,
+    budget: str | None = None,
+    data: PathLike | None = None,
     progress: Step | None = None,
 ) -> Encoding:
     """Encode ONNX members, or one ONNX model from which members are drawn, into *path*.
@@ -85,9 +107,16 @@ def encode(
             themselves, stay close (error feedback). Not with *draw*, which rounds at random.
         rate: with *calibration*, how much error to accept for codes that an entropy coder makes
             short; 0.06 saves about 3 % of the bits at 4 bits, 0 is none.
+        budget: find the smallest file that keeps "nll=+1%" (over the float members on *data*) or
+            "accuracy=-0.2%" (of all rows), or the best one within "size=2MB" or "bits=2.0" (per
+            member weight); *bits* and *rate* have no say then. Points measured on the way are
+            written beside *path*, as .curve.json and, with matplotlib, .curve.png.
+        data: .npz with x and y, held out from training and not the test set: what a budget is
+            judged on. A budget of size or bits can do with *calibration* alone.
         progress: called with (what is being worked on, steps done, steps in all).
 
     Raises:
+        BudgetError: the budget cannot be read or kept.
         DataError: the calibration data does not fit the model, or holds NaN.
         MembersError: the members do not form an ensemble, or hold NaN or infinite weights.
         MissingPackageError: the package onnx is not installed.
@@ -95,19 +124,53 @@ def encode(
     """
     from edgeens.onnx.members import load_members
 
-    if draw is not None and calibration is not None:
-        raise MembersError("drawn members are rounded at random: leave out the calibration data")
+    wanted = None if budget is None else parse_budget(budget)
+    _check_options(wanted, draw=draw, data=data, calibration=calibration)
     ensemble = load_members(members, exclude=exclude)
-    if draw is None:
+    exact = _exact(ensemble, profile=profile, block=block)
+    inputs = _layer_inputs(ensemble, calibration, None if wanted else progress)
+    notes = _plainly_rounded(ensemble, inputs)
+    if wanted is not None and inputs is None:
+        notes += (
+            "without calibration all weights are rounded to nearest; --calibration X.npz (inputs "
+            "alone) rounds with error feedback, and smaller files keep the same budget",
+        )
+    labelled = None if data is None else load_labelled(data)
+    probe = None
+    if wanted is not None or (draw is None and can_compare(ensemble)):
+        probe = load_probe(exact, labelled, calibration, threads=threads)
+    notes += () if probe is None else verdict(probe)
+    search = None
+    if wanted is not None and probe is not None:
+        if method == "shared" or (lambda4, lambda8) != (None, None):
+            raise MembersError(
+                "a budget does not share bits: leave out lambda4, lambda8 and shared"
+            )
+        trial = probe
+        if labelled is not None:
+            trial = Trial(exact, labelled.x, labelled.y, threads=threads)
+        coded, search = find_smallest(
+            ensemble,
+            exact,
+            wanted,
+            trial,
+            probe,
+            inputs=inputs,
+            grid=grid,
+            method=method,
+            coder=coder,
+            progress=progress,
+        )
+    elif draw is None:
         coded = quantize_ensemble(
             ensemble,
             bits=bits,
             per_channel=grid == "channel" or (grid is None and bits < 8),
-            inputs=_layer_inputs(ensemble, calibration, progress),
+            inputs=inputs,
             rate=rate,
             progress=progress,
         )
-        coded = replace(coded, profile=profile, block_codes=block)
+        coded = replace(exact, tensors=coded.tensors)
         coded = _choose(coded, method=method, lambda4=lambda4, lambda8=lambda8, coder=coder)
     else:
         coded = draw_members(
@@ -119,9 +182,11 @@ def encode(
             store_members=store_members,
             progress=progress,
         )
-        coded = replace(coded, profile=profile, block_codes=block)
+        coded = replace(exact, members=coded.members, tensors=coded.tensors)
         coded = choose_methods(coded, coder=coder)
-    return write_coded(replace(coded, sections=file_sections(ensemble)), path, threads=threads)
+    encoding = write_coded(coded, path, threads=threads)
+    written = () if search is None else tuple(save_curve(search, Path(path)))
+    return replace(encoding, notes=notes, search=search, written=written)
 
 
 def write_coded(coded: CodedEnsemble, path: PathLike, *, threads: int = 1) -> Encoding:
@@ -135,13 +200,64 @@ def write_coded(coded: CodedEnsemble, path: PathLike, *, threads: int = 1) -> En
     return Encoding(sizes=sizes, rows=size_rows(coded, sizes))
 
 
+def _check_options(
+    budget: Budget | None,
+    *,
+    draw: int | None,
+    data: PathLike | None,
+    calibration: PathLike | None,
+) -> None:
+    if draw is not None and calibration is not None:
+        raise MembersError("drawn members are rounded at random: leave out the calibration data")
+    if budget is None:
+        return
+    if draw is not None:
+        raise BudgetError("drawn members have one size: leave out the budget, or do not draw")
+    if data is None and budget.of_loss:
+        raise BudgetError(
+            f"the budget {budget.text} is judged on validation data: give --data D.npz with x and "
+            "y, held out from training and not the test set"
+        )
+    if data is None and calibration is None:
+        raise BudgetError(
+            f"the budget {budget.text} needs inputs to see what each tensor does to the "
+            "predictions: give --calibration X.npz or --data D.npz"
+        )
+
+
+def _exact(ensemble: Ensemble, *, profile: Profile, block: int | None) -> CodedEnsemble:
+    """Every tensor as it came, with the sections and limits of the file."""
+    tensors = tuple(map(exact_tensor, ensemble.tensors))
+    return CodedEnsemble(
+        ensemble.members,
+        tensors,
+        sections=file_sections(ensemble),
+        profile=profile,
+        block_codes=block,
+    )
+
+
+def _plainly_rounded(ensemble: Ensemble, inputs: LayerCapture | None) -> tuple[str, ...]:
+    """Which tensors calibration could not help."""
+    if inputs is None:
+        return ()
+    watched = set(inputs.watched)
+    left = [t.name for t in ensemble.tensors if t.quantise and t.name not in watched]
+    if not left:
+        return ()
+    count = len(watched) + len(left)
+    return (
+        f"{len(left)} of {count} tensors are rounded to nearest, without error feedback, because "
+        f"what they are multiplied with cannot be captured: {', '.join(left)}",
+    )
+
+
 def _layer_inputs(
     ensemble: Ensemble, calibration: PathLike | None, progress: Step | None
-) -> InputsOf | None:
+) -> LayerCapture | None:
     """What the tensors are multiplied with on the calibration data, if there is any."""
     if calibration is None:
         return None
-    from edgeens.data import load_unlabelled
     from edgeens.onnx.capture import LayerCapture
 
     return LayerCapture(ensemble, load_unlabelled(calibration), progress=progress)

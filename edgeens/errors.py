@@ -28,5 +28,9 @@ class DataError(EdgeensError):
     """An input array or a data file has the wrong shape, type, names or content."""
 
 
+class BudgetError(EdgeensError):
+    """A budget cannot be read, or no file that the encoder can make keeps it."""
+
+
 class MissingPackageError(EdgeensError):
     """An optional package is not installed; the message says which extra brings it."""

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from edgeens.container.sizes import Sizes
     from edgeens.decoder import Container
     from edgeens.encoder import Encoding
+    from edgeens.quantize.budget import Point
+    from edgeens.smallest import Smallest
 
 _PARTS = ("metadata", "pattern", "parameter", "table", "index", "exact", "header", "section")
 
@@ -24,6 +26,77 @@ def size_table(encoding: Encoding) -> str:
         rows.append([row.label, size(row.bytes), ratio, number(row.bits_per_weight), row.remark])
     table = render(["stored as", "bytes", "smaller", "bits/mw", ""], rows)
     return f"{table}\n\nbits of the file: {_shares(encoding.sizes)}"
+
+
+def encoding(encoding: Encoding) -> str:
+    """Everything about an encoding: the search if there was one, the sizes, what to know."""
+    parts = [size_table(encoding), *encoding.notes]
+    if encoding.search is not None:
+        parts = [_search(encoding.search), *parts]
+        parts.append(f"the curve is in {', '.join(map(str, encoding.written))}")
+        if len(encoding.written) == 1:
+            parts.append("for a picture of it, install the extra edgeens[report] (matplotlib)")
+    return "\n\n".join(parts)
+
+
+def _search(search: Smallest) -> str:
+    """Every file that was measured, the chosen one marked; and what was chosen for each tensor."""
+    judged = search.float_nll is not None
+    rows = [_point(point, point == search.point, judged=judged) for point in search.points]
+    change = "accuracy fall" if search.budget.startswith("accuracy") else "NLL rise"
+    header = ["", "bytes", "bits/mw", "NLL", "accuracy", change, "std. error"]
+    if not judged:
+        header = ["", "bytes", "bits/mw", "expected change"]
+    lines = [f"budget {search.budget}, files measured on {search.rows} rows:", ""]
+    lines.append(render(header, rows))
+    if judged:
+        lines.append(
+            f"float members: NLL {number(search.float_nll, 4)}, accuracy "
+            f"{number(search.float_accuracy, 4)}"
+        )
+    tensors = [
+        [
+            tensor.name,
+            str(tensor.weights),
+            tensor.grid,
+            str(tensor.width),
+            f"{tensor.step:.2f}",
+            f"{tensor.bits_per_weight:.2f}",
+            f"{100 * tensor.share:.0f} %",
+            "feedback" if tensor.feedback else "nearest",
+        ]
+        for tensor in search.tensors
+    ]
+    header = [
+        "tensor",
+        "weights",
+        "scale a",
+        "width",
+        "step/rms",
+        "bits/mw",
+        "of change",
+        "rounding",
+    ]
+    lines += ["", render(header, tensors)]
+    lines.append(
+        "Each tensor has the step at which one more byte saved would change the predictions as "
+        "much as in any other."
+    )
+    return "\n".join(lines)
+
+
+def _point(point: Point, chosen: bool, *, judged: bool) -> list[str]:
+    row = ["chosen" if chosen else "", size(point.bytes), number(point.bits_per_member_weight)]
+    if not judged:
+        return [*row, f"{point.predicted:.2g}"]
+    change, error = 100 * (point.change or 0.0), 100 * (point.standard_error or 0.0)
+    return [
+        *row,
+        number(point.nll, 4),
+        number(point.accuracy, 4),
+        f"{change:+.2f} %",
+        f"{error:.2f} %",
+    ]
 
 
 def inspection(sizes: Sizes, workspace_bytes: int) -> str:

@@ -11,6 +11,8 @@ from edgeens import show
 from edgeens.cli.arguments import between, positive, sharing_limit
 from edgeens.progress import Progress
 
+DEFAULT_BITS = 8
+
 
 def add_commands(commands: Any) -> None:
     """Add `encode`."""
@@ -23,7 +25,13 @@ def add_commands(commands: Any) -> None:
         "--method", choices=["auto", "plain", "shared"], default="auto", help="default: %(default)s"
     )
     add("--coder", choices=["fixed", "entropy"], help="default: whatever is smaller")
-    add("--bits", type=between(2, 8), default=8, metavar="N", help="width of the codes, 2 to 8")
+    add(
+        "--bits",
+        type=between(2, 8),
+        default=DEFAULT_BITS,
+        metavar="N",
+        help="width of the codes, 2 to 8",
+    )
     add(
         "--lambda4",
         type=sharing_limit,
@@ -45,6 +53,13 @@ def add_commands(commands: Any) -> None:
     add("--key", type=between(0, 2**64 - 1), default=0, metavar="N", help="names the draws")
     add("--store-members", action="store_true", help="store drawn members, not parent and key")
     add("--calibration", metavar="X.npz", help="inputs to round with error feedback on")
+    add(
+        "--budget",
+        metavar="KIND=X",
+        help="find the smallest file that keeps nll=+1%% (over the float members) or "
+        "accuracy=-0.2%% (of the rows), or the best within size=2MB or bits=2.0 (per weight)",
+    )
+    add("--data", metavar="D.npz", help="validation x and y to judge a budget on; never test data")
     add("--json", action="store_true", help="print sizes as JSON")
     parser.set_defaults(run=_encode, parser=parser)
 
@@ -71,12 +86,14 @@ def _encode(options: argparse.Namespace) -> None:
             store_members=options.store_members,
             calibration=options.calibration,
             coder=options.coder,
+            budget=options.budget,
+            data=options.data,
             progress=progress.update,
         )
     if options.json:
         print(json.dumps(asdict(encoding.sizes)))
     else:
-        print(show.size_table(encoding))
+        print(show.encoding(encoding))
 
 
 def _check_encode(options: argparse.Namespace) -> None:
@@ -89,3 +106,14 @@ def _check_encode(options: argparse.Namespace) -> None:
         options.parser.error("--draw chooses the method by itself: leave out --method")
     if options.draw is not None and options.calibration is not None:
         options.parser.error("--draw rounds at random: leave out --calibration")
+    if options.budget is not None:
+        _check_budget(options)
+
+
+def _check_budget(options: argparse.Namespace) -> None:
+    if options.draw is not None:
+        options.parser.error("--draw has one size: leave out --budget")
+    if options.bits != DEFAULT_BITS:
+        options.parser.error("--budget chooses the width of each tensor: leave out --bits")
+    if options.method == "shared" or options.lambda4 is not None or options.lambda8 is not None:
+        options.parser.error("--budget does not share bits: leave out --lambda4 and --lambda8")

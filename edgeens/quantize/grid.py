@@ -82,6 +82,40 @@ def fit_grid(
     return Grid(bits, _storable_scale(scale, used=beta > 0, name=name), channel_axis)
 
 
+def step_grid(
+    values: Floats,
+    *,
+    step: float,
+    channel_axis: int | None = None,
+    per_channel: bool = False,
+    name: str = "",
+) -> Grid:
+    """A symmetric grid of a given step that clips no weight, and the fewest bits that do.
+
+    What an entropy coder wants: it pays for the step, hardly for the range.
+
+    Args:
+        values: floats, shape (copies, *shape), all members together.
+        step: in units of the root mean square of the tensor's (or the channel's) weights; where
+            8 bits do not reach the largest weight, the step is as fine as they allow, and at most
+            the largest weight itself.
+        channel_axis, per_channel, name: as in fit_grid.
+
+    Raises:
+        MembersError: as fit_grid.
+    """
+    finest = fit_grid(values, channel_axis=channel_axis, per_channel=per_channel, name=name)
+    if values.size == 0:
+        return finest
+    lowest = finest.scale.astype(np.float64)
+    view = _by_channel(values, channel_axis if per_channel else None)
+    mean = np.sqrt(_mean_squares(view))
+    scale = _storable_scale(np.clip(step * mean, lowest, 127 * lowest), used=mean > 0, name=name)
+    largest = float(np.max(127 * lowest / scale * (mean > 0)))
+    levels = max(1, int(np.ceil(largest * (1 - 1e-6))))  # less what rounding to float32 added
+    return Grid(levels.bit_length() + 1, scale, channel_axis)
+
+
 def quantize(values: Floats, grid: Grid) -> Codes:
     """Codes of *values* on *grid*: clamp(round(w / scale) + zero_point, -q, q).
 
@@ -180,6 +214,16 @@ def _largest(view: Floats) -> NDArray[np.float64]:
         bottom = view.min(axis=(0, 2)).astype(np.float64)
     largest: NDArray[np.float64] = np.maximum(top, -bottom)
     return largest
+
+
+def _mean_squares(view: Floats) -> NDArray[np.float64]:
+    """Mean of w**2 of each channel, float64, shape (channels,)."""
+    sums = np.zeros(view.shape[1])
+    for lead, channels, trail in _pieces(view.shape):
+        piece = view[lead, channels, trail].astype(np.float64)
+        sums[channels] += np.einsum("ijk,ijk->j", piece, piece)
+    mean: NDArray[np.float64] = sums / (view.shape[0] * view.shape[2])
+    return mean
 
 
 def _storable_scale(
