@@ -52,7 +52,7 @@ FRAMEWORKS = {
     "cffi": {"_native_build"},
     "sklearn": {"demo/train_members"},
     "zstandard": {"size_table"},
-    "matplotlib": {"curve"},
+    "matplotlib": {"curve", "torch/picture"},
 }
 
 
