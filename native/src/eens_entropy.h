@@ -63,7 +63,8 @@ typedef struct eens_codes_ready {
     int8_t low;
     uint8_t group;
     uint8_t width; /* the longest length of all */
-    bool grouped;  /* one look-up may give several codes; never with classes or in a small build */
+    uint8_t entry; /* bytes of an entry of a table of groups of codes; 0: there is none */
+    uint8_t most;  /* codes that such an entry gives at most */
 } eens_codes_ready;
 
 /* The classes of a tensor's positions (S5.2); columns 0: it has none. */
@@ -122,11 +123,11 @@ void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
                         const eens_table *table);
 eens_status eens_lengths_next(eens_length_reader *reader, uint32_t most);
 
-/* eens_ready.c. Whether codewords are so short that it pays to look up several at once; always if
- * the group is larger than 1. In a small build: false. */
-bool eens_prefix_is_short(const eens_prefix *prefix);
+/* eens_ready.c. The shape of a table of groups for a tensor of so many codes (entry, most), if it
+ * pays to look up several codes at once. Never in a small build. */
+void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code);
 /* Bytes of such a table when it is ready. */
-uint32_t eens_ready_bytes(const eens_prefix *prefix, uint32_t width, bool grouped);
+uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code);
 /* Makes it ready. The storage may have changed since it was checked, so it is checked again. */
 eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
                               const eens_codes_ready *code, uint8_t *ready);
@@ -168,12 +169,12 @@ eens_status eens_entropy_input(const eens_file *file, const eens_tensor *tensor,
                                const eens_block *block, uint32_t *size);
 
 /* eens_stream_fast.c, for streams of four parts: as many codes as can be taken side by side and
- * far from the ends of the parts. Groups: of a table with them, which begin here. Singles: at most
- * count codes of each part; returns how many. numbers: of their tables, EENS_CLASS_CHUNK for each
- * part, or NULL: there is one. */
-void eens_take_groups(const uint8_t *groups, uint32_t width, eens_part *parts, int8_t *codes);
-uint32_t eens_take_singles(const eens_codes_ready *code, const uint8_t *numbers, uint32_t count,
-                           eens_part *parts, int8_t *codes);
+ * far from the ends of the parts: of a table with groups, of one without, and of several tables, by
+ * the classes of a copy (false: the storage could not be read). */
+void eens_take_groups(const eens_codes_ready *code, eens_part *parts, int8_t *codes);
+void eens_take_singles(const eens_codes_ready *code, eens_part *parts, int8_t *codes);
+bool eens_take_classed(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                       eens_part *parts, int8_t *codes);
 
 /* eens_joint.c (S10.3): residuals of each stream, count a row, one row behind the other, into codes
  * in place; and the row that then is a member's. */

@@ -3,9 +3,10 @@
  *
  * A ready table of the default build begins with singles: 2^width numbers of 16 bits, by the next
  * width bits of the stream: the length of the codeword they begin with, and what it says: if the
- * group is 1, from bit 8 on the code, else from bit 6 on the symbol. A grouped table goes on with
- * groups: 2^width numbers of 64 bits: all codewords that lie in these bits, but at most six codes:
- * bits 0 to 7 how long they are together, 8 to 15 how many codes, from 16 on the codes.
+ * group is 1, from bit 8 on the code, else from bit 6 on the symbol. Groups may follow: 2^width
+ * numbers for all codewords that lie in these bits. They have 32 bits, for at most three codes: bits
+ * 0 to 5 how long they are together, from 6 on the codes, 30 and 31 how many; or 64 bits, for at
+ * most six codes: bits 0 to 5, from 8 on, from 56 on.
  *
  * A small build has, in 16 bits each, the longest length, the number of symbols of each length from
  * 1 to 12, and what the codewords say, in their order. */
@@ -22,13 +23,13 @@ static uint32_t said_of(const eens_prefix *prefix, uint32_t symbol) {
 
 #if defined(EENS_SMALL)
 
-bool eens_prefix_is_short(const eens_prefix *prefix) {
-    (void)prefix;
-    return false;
+void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code) {
+    (void)prefix, (void)codes;
+    code->entry = 0;
 }
 
-uint32_t eens_ready_bytes(const eens_prefix *prefix, uint32_t width, bool grouped) {
-    (void)width, (void)grouped;
+uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code) {
+    (void)code;
     return ORDERED_AT + 2u * prefix->used;
 }
 
@@ -65,7 +66,7 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
     if (status != EENS_OK) {
         return status;
     }
-    if (eens_ready_bytes(&prefix, code->width, false) > code->stride) {
+    if (eens_ready_bytes(&prefix, code) > code->stride) {
         return EENS_ERR_TABLE;
     }
     store16(ready, prefix.longest);
@@ -85,16 +86,21 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
 
 #else
 
-/* A look-up of groups costs more than one of a single code, and its table is five times as large:
- * measured, it pays from about three codewords on. */
-bool eens_prefix_is_short(const eens_prefix *prefix) {
-    return prefix->group > 1 || prefix->longest == 0 ||
-           3u * prefix->mean < (uint32_t)prefix->longest << EENS_LONGEST;
+/* Six codes are worth a table of 32 KiB, as large as a nearest cache, only where many look-ups give
+ * more than three. A table of groups takes as long to make as it saves in this many codes. */
+#define SHORT 4u
+#define WORTH_GROUPS 32768u
+
+void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code) {
+    bool is_short = prefix->group > 1 || prefix->longest == 0 ||
+                    SHORT * prefix->mean < (uint32_t)prefix->longest << EENS_LONGEST;
+    code->entry = is_short ? 8 : codes >= WORTH_GROUPS ? 4 : 0;
+    code->most = is_short ? 6 : 3;
 }
 
-uint32_t eens_ready_bytes(const eens_prefix *prefix, uint32_t width, bool grouped) {
+uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code) {
     (void)prefix;
-    return (grouped ? 2u + 8u : 2u) << width;
+    return (2u + code->entry) << code->width;
 }
 
 static uint32_t reversed(uint32_t word, uint32_t length) {
@@ -133,9 +139,9 @@ static eens_status build_singles(eens_length_reader *reader, const eens_prefix *
     return EENS_OK;
 }
 
-/* As many codes as lie in the width bits of index, at most six. */
+/* As many codes as lie in the width bits of index, up to the most: at least one codeword. */
 static uint64_t group_at(const eens_codes_ready *code, const uint8_t *singles, uint32_t index) {
-    uint64_t entry = 0;
+    uint64_t codes = 0;
     uint32_t length = 0;
     uint32_t count = 0;
     do {
@@ -147,17 +153,32 @@ static uint64_t group_at(const eens_codes_ready *code, const uint8_t *singles, u
             break;
         }
         if (code->group == 1) {
-            entry |= (uint64_t)(single >> 8) << (16 + 8 * count++);
+            codes |= (uint64_t)(single >> 8) << 8 * count++;
         } else {
             for (uint32_t i = 0; i < code->group; i++, symbol /= code->values) {
                 uint32_t value = (uint32_t)(code->low + (int32_t)(symbol % code->values)) & 0xFFu;
-                entry |= (uint64_t)value << (16 + 8 * count++);
+                codes |= (uint64_t)value << 8 * count++;
             }
         }
         length += more;
         index >>= more;
-    } while (count + code->group <= 6);
-    return entry | length | count << 8;
+    } while (count + code->group <= code->most);
+    return code->entry == 4 ? length | codes << 6 | (uint64_t)count << 30
+                            : length | codes << 8 | (uint64_t)count << 56;
+}
+
+static void build_groups(const eens_codes_ready *code, uint8_t *ready) {
+    uint32_t size = 1u << code->width;
+    uint8_t *groups = ready + 2 * size;
+    for (uint32_t i = 0; i < size; i++) {
+        uint64_t wide = group_at(code, ready, i);
+        uint32_t entry = (uint32_t)wide;
+        if (code->entry == 4) {
+            memcpy(groups + 4 * i, &entry, 4);
+        } else {
+            memcpy(groups + 8 * i, &wide, 8);
+        }
+    }
 }
 
 eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
@@ -183,9 +204,8 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
         eens_lengths_begin(&reader, file, table);
         status = build_singles(&reader, &prefix, code, counts, ready);
     }
-    for (uint32_t i = 0; status == EENS_OK && code->grouped && i < size; i++) {
-        uint64_t entry = group_at(code, ready, i);
-        memcpy(ready + 2 * size + 8 * i, &entry, 8);
+    if (status == EENS_OK && code->entry != 0) {
+        build_groups(code, ready);
     }
     return status;
 }

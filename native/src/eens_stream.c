@@ -75,69 +75,37 @@ static uint32_t take_code(const uint8_t *table, uint32_t width, eens_stream *bit
     return take_entry(table, width, bits) >> 8;
 }
 
-static inline uint32_t least(uint32_t a, uint32_t b) {
-    return a < b ? a : b;
-}
-
-static inline void store8(int8_t *codes, uint64_t bytes) {
-    for (uint32_t i = 0; i < 8; i++) {
-        codes[i] = (int8_t)(bytes >> 8 * i);
-    }
-}
-
 /* Groups of one part, near its end. */
-static void take_last_groups(const uint8_t *groups, uint32_t width, eens_part *of, int8_t *codes) {
-    while (of->end - of->begin >= 8) {
+static void take_last_groups(const eens_codes_ready *code, eens_part *of, int8_t *codes) {
+    const uint8_t *groups = code->tables + (2u << code->width);
+    while (of->end - of->begin >= code->most) {
+        uint32_t index = (uint32_t)eens_peek(&of->bits, of->bits.at) & ((1u << code->width) - 1);
+        uint32_t short_entry;
         uint64_t entry;
-        uint32_t index = (uint32_t)eens_peek(&of->bits, of->bits.at) & ((1u << width) - 1);
-        memcpy(&entry, groups + 8 * index, 8);
-        store8(codes + of->begin, entry >> 16);
-        of->bits.at += entry & 0xFF;
-        of->begin += entry >> 8 & 0xFF;
-    }
-}
-
-/* Singles of four parts, at most count of each; returns how many. */
-static uint32_t take_singles(const code_stream *stream, const uint8_t *numbers,
-                             uint32_t count, eens_part *parts) {
-    for (uint32_t j = 0; j < EENS_PARTS; j++) {
-        count = least(count, parts[j].end - parts[j].begin);
-    }
-    count = eens_take_singles(stream->code, numbers, count, parts, stream->codes);
-    for (uint32_t j = 0; j < EENS_PARTS; j++) {
-        parts[j].begin += count;
-    }
-    return count;
-}
-
-/* The same with classes; false: the storage could not be read. */
-static bool take_singles_classed(const code_stream *stream, eens_part *parts) {
-    uint32_t taken;
-    do {
-        for (uint32_t j = 0; j < EENS_PARTS; j++) {
-            uint32_t count = least(EENS_CLASS_CHUNK, parts[j].end - parts[j].begin);
-            if (!find_tables(stream, parts[j].begin, count, j)) {
-                return false;
-            }
+        if (code->entry == 4) {
+            memcpy(&short_entry, groups + 4 * index, 4);
+            entry = (uint64_t)(short_entry >> 6) << 8 | (short_entry & 63);
+            entry = (entry & 0xFFFFFFFFu) | (uint64_t)(short_entry >> 30) << 56;
+        } else {
+            memcpy(&entry, groups + 8 * index, 8);
         }
-        taken = take_singles(stream, stream->job->coding->chunk, EENS_CLASS_CHUNK, parts);
-    } while (taken != 0);
-    return true;
-}
-
-static const uint8_t *groups_of(const eens_codes_ready *code) {
-    return code->tables + (2u << code->width);
+        of->bits.at += entry & 63;
+        for (uint32_t i = 0; i < entry >> 56; i++) {
+            codes[of->begin++] = (int8_t)(entry >> (8 + 8 * i));
+        }
+    }
 }
 
 /* What four parts can give side by side; false: the storage could not be read. */
 static bool take_four(const code_stream *stream, eens_part *parts) {
+    const eens_codes_ready *code = stream->code;
     if (stream->job->coding->classes.columns != 0) {
-        return take_singles_classed(stream, parts);
+        return eens_take_classed(stream->job, code, stream->copy, parts, stream->codes);
     }
-    if (stream->code->grouped) {
-        eens_take_groups(groups_of(stream->code), stream->code->width, parts, stream->codes);
+    if (code->entry != 0) {
+        eens_take_groups(code, parts, stream->codes);
     } else {
-        take_singles(stream, NULL, stream->job->block.count, parts);
+        eens_take_singles(code, parts, stream->codes);
     }
     return true;
 }
@@ -187,12 +155,17 @@ static bool cut_part(const code_stream *stream, uint32_t j, uint32_t count, uint
     uint32_t most = count == 1 ? positions : 12 * ((positions + 47) / 48);
     bool is_last = j + 1 == count;
     uint32_t left = stream->size - *at;
+    uint64_t behind = 0; /* bytes of memory that follow the stream */
+    if (stream->job->file->data != NULL) {
+        const uint8_t *end = stream->bytes + stream->size;
+        behind = stream->job->file->size - (uint64_t)(end - stream->job->file->data);
+    }
     of->size = is_last ? left : eens_load32(stream->bytes + 4 * j);
     if (of->size > left) {
         return false;
     }
     of->bits.bytes = stream->bytes + *at;
-    of->bits.size = left;
+    of->bits.size = left + (behind < 8 ? (uint32_t)behind : 8u);
     of->bits.at = 0;
     of->begin = j * most;
     of->end = is_last ? positions : (j + 1) * most;
@@ -207,8 +180,8 @@ static eens_status take_part(const code_stream *stream, eens_part *of) {
         }
     } else {
 #if !defined(EENS_SMALL)
-        if (stream->code->grouped) {
-            take_last_groups(groups_of(stream->code), stream->code->width, of, stream->codes);
+        if (stream->code->entry != 0) {
+            take_last_groups(stream->code, of, stream->codes);
         }
 #endif
         if (!take_symbols(stream->code, of, stream->codes)) {

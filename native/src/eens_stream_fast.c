@@ -1,174 +1,282 @@
 /* The look-ups of code streams (S10.1; see eens_ready.c for the tables): four parts side by side,
  * because a look-up waits for the one before it in its part, but not for those of the other parts.
  * Two of them at a time are as many as the registers of x86-64 hold; a processor that looks ahead
- * takes the other two along. Not in a small build. */
+ * takes the other two along. Not in a small build.
+ *
+ * Rounds of several look-ups go without any question: how many are safe is found out before. A part
+ * that has no safe round left is replaced by another one, which is then decoded twice, to the same
+ * codes in the same places: so parts of different lengths need no loops of their own. */
 #include "eens_entropy.h"
 
 #if !defined(EENS_NO_ENTROPY) && !defined(EENS_SMALL)
 
-#define LOOKUPS 4u    /* between two refills: at most 4 x 12 bits of the 57 */
-#define MOST_CODES 6u /* of a look-up */
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+#endif
+
+#define LOOKUPS 4u /* in a round; of codewords of at most 11 bits, one more */
+#define ROUND_BYTES (LOOKUPS * EENS_LONGEST / 8)
+#define MARK ((uint64_t)1 << 63)
+
+/* Where a part is: a word of the next bits, in which zeros above the mark count the bits that have
+ * been taken since next. Of 64 bits, 7 may have been taken at the beginning and one is the mark: 56
+ * are left, and a round takes at most 4 x 12 or 5 x 11. */
+typedef struct cursor {
+    const uint8_t *next;
+    uint64_t word;
+    int8_t *out;
+} cursor;
+
+/* What a round takes at most. */
+typedef struct pace {
+    uint32_t codes;
+    uint32_t spare; /* codes that are written behind the last one */
+    uint32_t bytes;
+} pace;
 
 static inline uint32_t least(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
 
-static inline void store8(int8_t *codes, uint64_t bytes) {
-    for (uint32_t i = 0; i < 8; i++) {
-        codes[i] = (int8_t)(bytes >> 8 * i);
+/* Of a word that is not 0. */
+EENS_ALWAYS_INLINE uint32_t leading_zeros(uint64_t word) {
+#if defined(__GNUC__)
+    return (uint32_t)__builtin_clzll(word);
+#elif defined(_MSC_VER) && (defined(_M_X64) || defined(_M_ARM64))
+    unsigned long place;
+    _BitScanReverse64(&place, word);
+    return 63 - (uint32_t)place;
+#else
+    uint32_t zeros = 0;
+    for (; word >> 63 == 0; word <<= 1) {
+        zeros++;
     }
+    return zeros;
+#endif
 }
 
-/* Rounds of four look-ups that are safe now without any further question: eight bytes can be read
- * before each round, and eight codes written by each look-up. */
-static uint32_t safe_rounds(const eens_part *of) {
+/* Rounds that are safe now: eight bytes can be read before each one and behind the last. */
+static uint32_t safe_rounds(const eens_part *of, pace most) {
     uint32_t left = of->end - of->begin;
     uint32_t skip = of->bits.at / 8;
-    if (left < LOOKUPS * MOST_CODES + 2 || of->bits.size < skip + 8) {
+    if (left < most.spare || of->bits.size < skip + 8) {
         return 0;
     }
-    uint32_t by_codes = (left - 2) / (LOOKUPS * MOST_CODES);
-    uint32_t bytes = least(of->bits.size - skip - 8, 1u << 24);
-    return least(by_codes, bytes / (LOOKUPS * EENS_LONGEST / 8) + 1);
+    return least((left - most.spare) / most.codes, (of->bits.size - skip - 8) / most.bytes);
 }
 
-EENS_ALWAYS_INLINE uint64_t bits_at(const uint8_t *bytes, uint32_t at) {
-    return eens_load64(bytes + at / 8) >> at % 8;
+/* Which parts the slots take, and how many rounds all of them can; 0: no part can any more. */
+static uint32_t share_rounds(const eens_part *parts, pace most, uint32_t *slots) {
+    uint32_t rounds[EENS_PARTS];
+    uint32_t longest = 0;
+    for (uint32_t j = 0; j < EENS_PARTS; j++) {
+        rounds[j] = safe_rounds(&parts[slots[j]], most);
+        longest = rounds[j] > rounds[longest] ? j : longest;
+    }
+    uint32_t shared = rounds[longest];
+    for (uint32_t j = 0; j < EENS_PARTS; j++) {
+        if (rounds[j] == 0) {
+            slots[j] = slots[longest];
+        } else {
+            shared = least(shared, rounds[j]);
+        }
+    }
+    return shared;
 }
 
-/* One look-up: writes eight codes, of which as many count as the entry says. */
-#define LOOK_UP(word, sum, out) \
-    do { \
-        uint64_t entry; \
-        memcpy(&entry, groups + 8 * ((word) & mask), 8); \
-        (word) >>= entry & 63; \
-        (sum) += entry; \
-        store8(out, entry >> 16); \
-        (out) += entry >> 8 & 0xFF; \
-    } while (0)
+EENS_ALWAYS_INLINE cursor cursor_of(const eens_part *of, int8_t *codes) {
+    const uint8_t *next = of->bits.bytes + of->bits.at / 8;
+    cursor at = {next, (eens_load64(next) | MARK) >> of->bits.at % 8, codes + of->begin};
+    return at;
+}
 
-/* Four look-ups of each of two parts. */
-EENS_ALWAYS_INLINE void take_two_groups(const uint8_t *groups, uint64_t mask, eens_part *of0,
-                                        eens_part *of1, int8_t **codes0, int8_t **codes1) {
-    uint64_t word0 = bits_at(of0->bits.bytes, of0->bits.at);
-    uint64_t word1 = bits_at(of1->bits.bytes, of1->bits.at);
-    uint64_t sum0 = 0; /* of lengths, in the lowest byte */
-    uint64_t sum1 = 0;
-    int8_t *out0 = *codes0;
-    int8_t *out1 = *codes1;
+EENS_ALWAYS_INLINE void keep_cursor(const cursor *at, const int8_t *codes, eens_part *of) {
+    of->bits.at = 8 * (uint32_t)(at->next - of->bits.bytes) + leading_zeros(at->word);
+    of->begin = (uint32_t)(at->out - codes);
+}
+
+EENS_ALWAYS_INLINE void refill(cursor *at) {
+    uint32_t taken = leading_zeros(at->word);
+    at->next += taken / 8;
+    at->word = (eens_load64(at->next) | MARK) >> taken % 8;
+}
+
+/* Compilers do not always make one store of the loops. */
+EENS_ALWAYS_INLINE void store_four(int8_t *out, uint32_t codes) {
+#if EENS_LITTLE_ENDIAN
+    memcpy(out, &codes, 4);
+#else
+    for (uint32_t i = 0; i < 4; i++) {
+        out[i] = (int8_t)(codes >> 8 * i);
+    }
+#endif
+}
+
+EENS_ALWAYS_INLINE void store_eight(int8_t *out, uint64_t codes) {
+#if EENS_LITTLE_ENDIAN
+    memcpy(out, &codes, 8);
+#else
+    for (uint32_t i = 0; i < 8; i++) {
+        out[i] = (int8_t)(codes >> 8 * i);
+    }
+#endif
+}
+
+/* One look-up: writes four codes or eight, of which as many count as the entry says. */
+EENS_ALWAYS_INLINE void look_up_three(const uint8_t *groups, uint64_t mask, cursor *at) {
+    uint32_t entry;
+    memcpy(&entry, groups + 4 * (at->word & mask), 4);
+    at->word >>= entry & 63;
+    store_four(at->out, entry >> 6);
+    at->out += entry >> 30;
+}
+
+EENS_ALWAYS_INLINE void look_up_six(const uint8_t *groups, uint64_t mask, cursor *at) {
+    uint64_t entry;
+    memcpy(&entry, groups + 8 * (at->word & mask), 8);
+    at->word >>= entry & 63;
+    store_eight(at->out, entry >> 8);
+    at->out += entry >> 56;
+}
+
+/* A round of two parts. */
+EENS_ALWAYS_INLINE void take_two_groups(bool six, const uint8_t *groups, uint64_t mask,
+                                        cursor *at0, cursor *at1) {
     for (uint32_t i = 0; i < LOOKUPS; i++) {
-        LOOK_UP(word0, sum0, out0);
-        LOOK_UP(word1, sum1, out1);
+        if (six) {
+            look_up_six(groups, mask, at0);
+            look_up_six(groups, mask, at1);
+        } else {
+            look_up_three(groups, mask, at0);
+            look_up_three(groups, mask, at1);
+        }
     }
-    of0->bits.at += sum0 & 0xFF;
-    of1->bits.at += sum1 & 0xFF;
-    *codes0 = out0;
-    *codes1 = out1;
+    refill(at0);
+    refill(at1);
 }
 
-void eens_take_groups(const uint8_t *groups, uint32_t width, eens_part *parts, int8_t *codes) {
-    const uint64_t mask = ((uint64_t)1 << width) - 1;
-    eens_part p0 = parts[0], p1 = parts[1], p2 = parts[2], p3 = parts[3];
+EENS_ALWAYS_INLINE void take_groups(bool six, const eens_codes_ready *code, eens_part *parts,
+                                    int8_t *codes) {
+    const uint8_t *groups = code->tables + (2u << code->width);
+    const uint64_t mask = ((uint64_t)1 << code->width) - 1;
+    const pace most = {LOOKUPS * code->most, (six ? 8u : 4u) - code->most, ROUND_BYTES};
+    uint32_t slots[EENS_PARTS] = {0, 1, 2, 3};
     for (;;) {
-        uint32_t rounds = least(least(safe_rounds(&p0), safe_rounds(&p1)),
-                                least(safe_rounds(&p2), safe_rounds(&p3)));
+        uint32_t rounds = share_rounds(parts, most, slots);
         if (rounds == 0) {
-            break;
+            return;
         }
-        int8_t *out0 = codes + p0.begin, *out1 = codes + p1.begin;
-        int8_t *out2 = codes + p2.begin, *out3 = codes + p3.begin;
+        cursor at0 = cursor_of(&parts[slots[0]], codes), at1 = cursor_of(&parts[slots[1]], codes);
+        cursor at2 = cursor_of(&parts[slots[2]], codes), at3 = cursor_of(&parts[slots[3]], codes);
         for (; rounds != 0; rounds--) {
-            take_two_groups(groups, mask, &p0, &p1, &out0, &out1);
-            take_two_groups(groups, mask, &p2, &p3, &out2, &out3);
+            take_two_groups(six, groups, mask, &at0, &at1);
+            take_two_groups(six, groups, mask, &at2, &at3);
         }
-        p0.begin = (uint32_t)(out0 - codes);
-        p1.begin = (uint32_t)(out1 - codes);
-        p2.begin = (uint32_t)(out2 - codes);
-        p3.begin = (uint32_t)(out3 - codes);
+        keep_cursor(&at0, codes, &parts[slots[0]]);
+        keep_cursor(&at1, codes, &parts[slots[1]]);
+        keep_cursor(&at2, codes, &parts[slots[2]]);
+        keep_cursor(&at3, codes, &parts[slots[3]]);
     }
-    parts[0] = p0;
-    parts[1] = p1;
-    parts[2] = p2;
-    parts[3] = p3;
 }
 
-/* The last bit from which eight bytes can be read; -1 if there are not so many. */
-static inline int32_t last_refill(const eens_part *of) {
-    uint32_t size = least(of->bits.size, 1u << 24);
-    return size < 8 ? -1 : (int32_t)(8 * (size - 8) + 7);
-}
-
-/* One look-up of one code, in the table that numbers[i] tells, if there are several. */
-#define LOOK_UP_ONE(word, sum, out, numbers) \
-    do { \
-        uint16_t entry; \
-        uint32_t number = (numbers) != NULL ? (numbers)[i] : 0; \
-        memcpy(&entry, tables + ((size_t)number << (width + 1)) + 2 * ((word) & mask), 2); \
-        (word) >>= entry & 63; \
-        (sum) += entry; \
-        (out)[i] = (int8_t)(entry >> 8); \
-    } while (0)
-
-EENS_ALWAYS_INLINE const uint8_t *numbers_of(const uint8_t *numbers, uint32_t of, uint32_t i) {
-    return numbers != NULL ? numbers + of * EENS_CLASS_CHUNK + i : NULL;
-}
-
-/* lookups codes of two parts. */
-EENS_ALWAYS_INLINE void take_two(uint32_t width, uint32_t lookups, const uint8_t *tables,
-                                 const uint8_t *numbers0, const uint8_t *numbers1, eens_part *of0,
-                                 eens_part *of1, int8_t *out0, int8_t *out1) {
-    const uint64_t mask = ((uint64_t)1 << width) - 1;
-    uint64_t word0 = bits_at(of0->bits.bytes, of0->bits.at);
-    uint64_t word1 = bits_at(of1->bits.bytes, of1->bits.at);
-    uint32_t sum0 = 0; /* of lengths, in the lowest byte */
-    uint32_t sum1 = 0;
-    for (uint32_t i = 0; i < lookups; i++) {
-        LOOK_UP_ONE(word0, sum0, out0, numbers0);
-        LOOK_UP_ONE(word1, sum1, out1, numbers1);
+void eens_take_groups(const eens_codes_ready *code, eens_part *parts, int8_t *codes) {
+    if (code->entry == 8) {
+        take_groups(true, code, parts, codes);
+    } else {
+        take_groups(false, code, parts, codes);
     }
-    of0->bits.at += sum0 & 0xFF;
-    of1->bits.at += sum1 & 0xFF;
 }
 
-/* count codes of each part, as long as eight bytes can be read; returns how many it took. numbers:
- * of their tables, EENS_CLASS_CHUNK for each part, or NULL: there is one. */
-EENS_ALWAYS_INLINE uint32_t take_singles(uint32_t width, uint32_t lookups, const uint8_t *tables,
-                                         const uint8_t *numbers, uint32_t count, eens_part *parts,
-                                         int8_t *codes) {
-    eens_part p0 = parts[0], p1 = parts[1], p2 = parts[2], p3 = parts[3];
-    const int32_t last0 = last_refill(&p0), last1 = last_refill(&p1);
-    const int32_t last2 = last_refill(&p2), last3 = last_refill(&p3);
-    uint32_t i = 0;
-    for (; i + lookups <= count && (int32_t)p0.bits.at <= last0 && (int32_t)p1.bits.at <= last1 &&
-           (int32_t)p2.bits.at <= last2 && (int32_t)p3.bits.at <= last3;
-         i += lookups) {
-        take_two(width, lookups, tables, numbers_of(numbers, 0, i), numbers_of(numbers, 1, i),
-                 &p0, &p1, codes + p0.begin + i, codes + p1.begin + i);
-        take_two(width, lookups, tables, numbers_of(numbers, 2, i), numbers_of(numbers, 3, i),
-                 &p2, &p3, codes + p2.begin + i, codes + p3.begin + i);
-    }
-    parts[0].bits.at = p0.bits.at;
-    parts[1].bits.at = p1.bits.at;
-    parts[2].bits.at = p2.bits.at;
-    parts[3].bits.at = p3.bits.at;
-    return i;
-}
-
-/* Widths that are constants make a better loop; of 11 bits, five codewords fit between refills. */
-uint32_t eens_take_singles(const eens_codes_ready *code, const uint8_t *numbers, uint32_t count,
-                           eens_part *parts, int8_t *codes) {
-    const uint8_t *tables = code->tables;
+/* One code, in the table that the next of the numbers tells, if there are several. */
+EENS_ALWAYS_INLINE void look_up_one(uint32_t width, const uint8_t *tables, const uint8_t *numbers,
+                                    uint32_t i, cursor *at) {
+    const uint8_t *table = tables;
+    uint16_t entry;
     if (numbers != NULL) {
-        switch (code->width) {
-        case 12: return take_singles(12, 4, tables, numbers, count, parts, codes);
-        case 11: return take_singles(11, 4, tables, numbers, count, parts, codes);
-        default: return take_singles(code->width, 4, tables, numbers, count, parts, codes);
-        }
+        table += (size_t)numbers[i] << (width + 1);
     }
+    memcpy(&entry, table + 2 * (at->word & (((uint64_t)1 << width) - 1)), 2);
+    at->word >>= entry & 63;
+    at->out[i] = (int8_t)(entry >> 8);
+}
+
+/* A round of two parts. */
+EENS_ALWAYS_INLINE void take_two(uint32_t width, uint32_t lookups, const uint8_t *tables,
+                                 const uint8_t *numbers0, const uint8_t *numbers1, cursor *at0,
+                                 cursor *at1) {
+    for (uint32_t i = 0; i < lookups; i++) {
+        look_up_one(width, tables, numbers0, i, at0);
+        look_up_one(width, tables, numbers1, i, at1);
+    }
+    at0->out += lookups;
+    at1->out += lookups;
+    refill(at0);
+    refill(at1);
+}
+
+EENS_ALWAYS_INLINE const uint8_t *numbers_at(const uint8_t *numbers, uint32_t slot, uint32_t i) {
+    return numbers != NULL ? numbers + slot * EENS_CLASS_CHUNK + i : NULL;
+}
+
+/* These rounds of the slots' parts. */
+EENS_ALWAYS_INLINE void take_rounds(uint32_t width, uint32_t lookups, const uint8_t *tables,
+                                    const uint8_t *numbers, uint32_t rounds, const uint32_t *slots,
+                                    eens_part *parts, int8_t *codes) {
+    cursor at0 = cursor_of(&parts[slots[0]], codes), at1 = cursor_of(&parts[slots[1]], codes);
+    cursor at2 = cursor_of(&parts[slots[2]], codes), at3 = cursor_of(&parts[slots[3]], codes);
+    for (uint32_t i = 0; i < lookups * rounds; i += lookups) {
+        take_two(width, lookups, tables, numbers_at(numbers, 0, i), numbers_at(numbers, 1, i),
+                 &at0, &at1);
+        take_two(width, lookups, tables, numbers_at(numbers, 2, i), numbers_at(numbers, 3, i),
+                 &at2, &at3);
+    }
+    keep_cursor(&at0, codes, &parts[slots[0]]);
+    keep_cursor(&at1, codes, &parts[slots[1]]);
+    keep_cursor(&at2, codes, &parts[slots[2]]);
+    keep_cursor(&at3, codes, &parts[slots[3]]);
+}
+
+void eens_take_singles(const eens_codes_ready *code, eens_part *parts, int8_t *codes) {
+    const pace most = {LOOKUPS, 0, ROUND_BYTES};
+    uint32_t slots[EENS_PARTS] = {0, 1, 2, 3};
+    uint32_t rounds;
+    while ((rounds = share_rounds(parts, most, slots)) != 0) {
+        take_rounds(code->width, LOOKUPS, code->tables, NULL, rounds, slots, parts, codes);
+    }
+}
+
+/* Widths that are constants make a better loop. */
+static void take_chunk(const eens_codes_ready *code, const uint8_t *numbers, uint32_t rounds,
+                       const uint32_t *slots, eens_part *parts, int8_t *codes) {
+    const uint8_t *tables = code->tables;
     switch (code->width) {
-    case 12: return take_singles(12, 4, tables, NULL, count, parts, codes);
-    case 11: return take_singles(11, 5, tables, NULL, count, parts, codes);
-    default: return take_singles(code->width, 4, tables, NULL, count, parts, codes);
+    case 12: take_rounds(12, LOOKUPS, tables, numbers, rounds, slots, parts, codes); break;
+    case 11: take_rounds(11, LOOKUPS + 1, tables, numbers, rounds, slots, parts, codes); break;
+    default: take_rounds(code->width, LOOKUPS, tables, numbers, rounds, slots, parts, codes);
+    }
+}
+
+bool eens_take_classed(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                       eens_part *parts, int8_t *codes) {
+    const uint32_t more = code->width == EENS_LONGEST - 1;
+    const uint32_t lookups = LOOKUPS + more;
+    const pace most = {lookups, 0, ROUND_BYTES + more};
+    uint8_t *numbers = job->coding->chunk;
+    uint32_t slots[EENS_PARTS] = {0, 1, 2, 3};
+    for (;;) {
+        uint32_t rounds = share_rounds(parts, most, slots);
+        rounds = least(rounds, EENS_CLASS_CHUNK / lookups);
+        if (rounds == 0) {
+            return true;
+        }
+        for (uint32_t j = 0; j < EENS_PARTS; j++) {
+            uint32_t first = job->block.first + parts[slots[j]].begin;
+            if (!eens_classes_at(&job->coding->classes, copy, first, lookups * rounds,
+                                 numbers + j * EENS_CLASS_CHUNK)) {
+                return false;
+            }
+        }
+        take_chunk(code, numbers, rounds, slots, parts, codes);
     }
 }
 

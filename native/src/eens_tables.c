@@ -95,11 +95,11 @@ eens_status eens_tables_check(const eens_file *file, const eens_tensor *tensor) 
 
 /* The common shape of count prefix codes from number first on. Not having been checked since the
  * file was opened, they are checked again. */
-static eens_status load_shape(const eens_file *file, uint32_t first, uint32_t count,
-                              bool has_classes, eens_codes_ready *code) {
+static eens_status load_shape(const eens_file *file, const eens_tensor *tensor, uint32_t first,
+                              uint32_t count, bool has_classes, eens_codes_ready *code) {
     code->width = 0;
     code->stride = 0;
-    code->grouped = false;
+    code->entry = 0;
     for (uint32_t i = 0; i < count; i++) {
         eens_table table;
         eens_prefix prefix;
@@ -117,8 +117,10 @@ static eens_status load_shape(const eens_file *file, uint32_t first, uint32_t co
         code->low = prefix.low;
         code->values = prefix.values;
         code->width = prefix.longest > code->width ? prefix.longest : code->width;
-        code->grouped = !has_classes && eens_prefix_is_short(&prefix);
-        uint32_t bytes = eens_ready_bytes(&prefix, code->width, code->grouped);
+        if (!has_classes) {
+            eens_groups_of(&prefix, (uint64_t)tensor->elements * tensor->copies, code);
+        }
+        uint32_t bytes = eens_ready_bytes(&prefix, code);
         code->stride = (uint16_t)(bytes > code->stride ? bytes : code->stride);
         if (has_classes && prefix.group != 1) {
             return EENS_ERR_TABLE;
@@ -141,11 +143,11 @@ static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
     coding->first_table = (uint16_t)(tensor->first_table + tensor->table_count - count);
     coding->classes.most = (uint8_t)(coding->table_count - 1);
     coding->others.stride = 0;
-    status = load_shape(file, coding->first_table, coding->table_count, has_classes,
+    status = load_shape(file, tensor, coding->first_table, coding->table_count, has_classes,
                         &coding->first);
     if (status == EENS_OK && joint) {
         uint32_t others = (uint32_t)coding->first_table + coding->table_count;
-        status = load_shape(file, others, coding->table_count, has_classes, &coding->others);
+        status = load_shape(file, tensor, others, coding->table_count, has_classes, &coding->others);
     }
     return status;
 }
