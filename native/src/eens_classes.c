@@ -119,12 +119,25 @@ bool eens_classes_spread(eens_classes *classes, uint8_t *columns) {
 
 #endif
 
-/* A loop of bytes that compilers make vector code of; columns may be numbers itself. */
+/* Eight bytes at a time; columns may be numbers itself. A sum is at most 14: nothing is carried from
+ * byte to byte, and the top bit of (sum + 127 - most) tells whether the sum is above most. */
 static void add_row(const uint8_t *columns, uint32_t row_class, uint32_t most, uint32_t count,
                     uint8_t *numbers) {
     const uint8_t row = (uint8_t)row_class;
     const uint8_t largest = (uint8_t)most;
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t i = 0;
+#if !defined(EENS_SMALL)
+    const uint64_t ones = 0x0101010101010101u;
+    for (; i + 8 <= count; i += 8) {
+        uint64_t sums;
+        memcpy(&sums, columns + i, 8);
+        sums += ones * row;
+        uint64_t above = ((sums + ones * (127u - most)) >> 7 & ones) * 0xFF;
+        sums = (sums & ~above) | (ones * most & above);
+        memcpy(numbers + i, &sums, 8);
+    }
+#endif
+    for (; i < count; i++) {
         uint8_t number = (uint8_t)(columns[i] + row);
         numbers[i] = number < largest ? number : largest;
     }

@@ -124,10 +124,11 @@ EENS_ALWAYS_INLINE void store_eight(int8_t *out, uint64_t codes) {
 
 /* One look-up: writes four codes or eight, of which as many count as the entry says. */
 EENS_ALWAYS_INLINE void look_up_three(const uint8_t *groups, uint64_t mask, cursor *at) {
-    uint32_t entry;
-    memcpy(&entry, groups + 4 * (at->word & mask), 4);
+    uint32_t word;
+    memcpy(&word, groups + 4 * (at->word & mask), 4);
+    uint64_t entry = word; /* so that ARM shifts and adds in one instruction */
     at->word >>= entry & 63;
-    store_four(at->out, entry >> 6);
+    store_four(at->out, (uint32_t)entry >> 6);
     at->out += entry >> 30;
 }
 
@@ -139,25 +140,31 @@ EENS_ALWAYS_INLINE void look_up_six(const uint8_t *groups, uint64_t mask, cursor
     at->out += entry >> 56;
 }
 
+EENS_ALWAYS_INLINE void look_up_both(bool six, const uint8_t *groups, uint64_t mask, cursor *at0,
+                                     cursor *at1) {
+    if (six) {
+        look_up_six(groups, mask, at0);
+        look_up_six(groups, mask, at1);
+    } else {
+        look_up_three(groups, mask, at0);
+        look_up_three(groups, mask, at1);
+    }
+}
+
 /* A round of two parts. */
 EENS_ALWAYS_INLINE void take_two_groups(bool six, const uint8_t *groups, uint64_t mask,
                                         cursor *at0, cursor *at1) {
-    for (uint32_t i = 0; i < LOOKUPS; i++) {
-        if (six) {
-            look_up_six(groups, mask, at0);
-            look_up_six(groups, mask, at1);
-        } else {
-            look_up_three(groups, mask, at0);
-            look_up_three(groups, mask, at1);
-        }
-    }
+    look_up_both(six, groups, mask, at0, at1);
+    look_up_both(six, groups, mask, at0, at1);
+    look_up_both(six, groups, mask, at0, at1);
+    look_up_both(six, groups, mask, at0, at1);
     refill(at0);
     refill(at1);
 }
 
-EENS_ALWAYS_INLINE void take_groups(bool six, const eens_codes_ready *code, eens_part *parts,
-                                    int8_t *codes) {
-    const uint8_t *groups = code->tables + (2u << code->width);
+/* groups is in the middle of the tables; a compiler that knew it would add up each address anew. */
+EENS_ALWAYS_INLINE void take_groups(bool six, const uint8_t *groups, const eens_codes_ready *code,
+                                    eens_part *parts, int8_t *codes) {
     const uint64_t mask = ((uint64_t)1 << code->width) - 1;
     const pace most = {LOOKUPS * code->most, (six ? 8u : 4u) - code->most, ROUND_BYTES};
     uint32_t slots[EENS_PARTS] = {0, 1, 2, 3};
@@ -179,20 +186,31 @@ EENS_ALWAYS_INLINE void take_groups(bool six, const eens_codes_ready *code, eens
     }
 }
 
+EENS_OWN_FRAME void take_threes(const uint8_t *groups, const eens_codes_ready *code,
+                                eens_part *parts, int8_t *codes) {
+    take_groups(false, groups, code, parts, codes);
+}
+
+EENS_OWN_FRAME void take_sixes(const uint8_t *groups, const eens_codes_ready *code,
+                               eens_part *parts, int8_t *codes) {
+    take_groups(true, groups, code, parts, codes);
+}
+
 void eens_take_groups(const eens_codes_ready *code, eens_part *parts, int8_t *codes) {
+    const uint8_t *groups = code->tables + (2u << code->width);
     if (code->entry == 8) {
-        take_groups(true, code, parts, codes);
+        take_sixes(groups, code, parts, codes);
     } else {
-        take_groups(false, code, parts, codes);
+        take_threes(groups, code, parts, codes);
     }
 }
 
 /* One code, in the table that the next of the numbers tells, if there are several. */
-EENS_ALWAYS_INLINE void look_up_one(uint32_t width, const uint8_t *tables, const uint8_t *numbers,
-                                    uint32_t i, cursor *at) {
+EENS_ALWAYS_INLINE void look_up_one(uint32_t width, bool classed, const uint8_t *tables,
+                                    const uint8_t *numbers, uint32_t i, cursor *at) {
     const uint8_t *table = tables;
     uint16_t entry;
-    if (numbers != NULL) {
+    if (classed) {
         table += (size_t)numbers[i] << (width + 1);
     }
     memcpy(&entry, table + 2 * (at->word & (((uint64_t)1 << width) - 1)), 2);
@@ -200,13 +218,21 @@ EENS_ALWAYS_INLINE void look_up_one(uint32_t width, const uint8_t *tables, const
     at->out[i] = (int8_t)(entry >> 8);
 }
 
-/* A round of two parts. */
-EENS_ALWAYS_INLINE void take_two(uint32_t width, uint32_t lookups, const uint8_t *tables,
-                                 const uint8_t *numbers0, const uint8_t *numbers1, cursor *at0,
-                                 cursor *at1) {
-    for (uint32_t i = 0; i < lookups; i++) {
-        look_up_one(width, tables, numbers0, i, at0);
-        look_up_one(width, tables, numbers1, i, at1);
+/* A round of two parts, written out for compilers that do not unroll loops. */
+EENS_ALWAYS_INLINE void take_two(uint32_t width, uint32_t lookups, bool classed,
+                                 const uint8_t *tables, const uint8_t *numbers0,
+                                 const uint8_t *numbers1, cursor *at0, cursor *at1) {
+    look_up_one(width, classed, tables, numbers0, 0, at0);
+    look_up_one(width, classed, tables, numbers1, 0, at1);
+    look_up_one(width, classed, tables, numbers0, 1, at0);
+    look_up_one(width, classed, tables, numbers1, 1, at1);
+    look_up_one(width, classed, tables, numbers0, 2, at0);
+    look_up_one(width, classed, tables, numbers1, 2, at1);
+    look_up_one(width, classed, tables, numbers0, 3, at0);
+    look_up_one(width, classed, tables, numbers1, 3, at1);
+    if (lookups > LOOKUPS) {
+        look_up_one(width, classed, tables, numbers0, 4, at0);
+        look_up_one(width, classed, tables, numbers1, 4, at1);
     }
     at0->out += lookups;
     at1->out += lookups;
@@ -214,21 +240,19 @@ EENS_ALWAYS_INLINE void take_two(uint32_t width, uint32_t lookups, const uint8_t
     refill(at1);
 }
 
-EENS_ALWAYS_INLINE const uint8_t *numbers_at(const uint8_t *numbers, uint32_t slot, uint32_t i) {
-    return numbers != NULL ? numbers + slot * EENS_CLASS_CHUNK + i : NULL;
-}
-
-/* These rounds of the slots' parts. */
-EENS_ALWAYS_INLINE void take_rounds(uint32_t width, uint32_t lookups, const uint8_t *tables,
-                                    const uint8_t *numbers, uint32_t rounds, const uint32_t *slots,
-                                    eens_part *parts, int8_t *codes) {
+/* These rounds of the slots' parts. numbers: EENS_CLASS_CHUNK a slot, if classed. */
+EENS_ALWAYS_INLINE void take_rounds(uint32_t width, uint32_t lookups, bool classed,
+                                    const uint8_t *tables, const uint8_t *numbers,
+                                    uint32_t rounds, const uint32_t *slots, eens_part *parts,
+                                    int8_t *codes) {
     cursor at0 = cursor_of(&parts[slots[0]], codes), at1 = cursor_of(&parts[slots[1]], codes);
     cursor at2 = cursor_of(&parts[slots[2]], codes), at3 = cursor_of(&parts[slots[3]], codes);
-    for (uint32_t i = 0; i < lookups * rounds; i += lookups) {
-        take_two(width, lookups, tables, numbers_at(numbers, 0, i), numbers_at(numbers, 1, i),
-                 &at0, &at1);
-        take_two(width, lookups, tables, numbers_at(numbers, 2, i), numbers_at(numbers, 3, i),
-                 &at2, &at3);
+    const uint32_t apart = classed ? EENS_CLASS_CHUNK : 0;
+    for (; rounds != 0; rounds--) {
+        take_two(width, lookups, classed, tables, numbers, numbers + apart, &at0, &at1);
+        take_two(width, lookups, classed, tables, numbers + 2 * apart, numbers + 3 * apart, &at2,
+                 &at3);
+        numbers += classed ? lookups : 0;
     }
     keep_cursor(&at0, codes, &parts[slots[0]]);
     keep_cursor(&at1, codes, &parts[slots[1]]);
@@ -241,7 +265,8 @@ void eens_take_singles(const eens_codes_ready *code, eens_part *parts, int8_t *c
     uint32_t slots[EENS_PARTS] = {0, 1, 2, 3};
     uint32_t rounds;
     while ((rounds = share_rounds(parts, most, slots)) != 0) {
-        take_rounds(code->width, LOOKUPS, code->tables, NULL, rounds, slots, parts, codes);
+        take_rounds(code->width, LOOKUPS, false, code->tables, code->tables, rounds, slots, parts,
+                    codes);
     }
 }
 
@@ -250,9 +275,9 @@ static void take_chunk(const eens_codes_ready *code, const uint8_t *numbers, uin
                        const uint32_t *slots, eens_part *parts, int8_t *codes) {
     const uint8_t *tables = code->tables;
     switch (code->width) {
-    case 12: take_rounds(12, LOOKUPS, tables, numbers, rounds, slots, parts, codes); break;
-    case 11: take_rounds(11, LOOKUPS + 1, tables, numbers, rounds, slots, parts, codes); break;
-    default: take_rounds(code->width, LOOKUPS, tables, numbers, rounds, slots, parts, codes);
+    case 12: take_rounds(12, LOOKUPS, true, tables, numbers, rounds, slots, parts, codes); break;
+    case 11: take_rounds(11, LOOKUPS + 1, true, tables, numbers, rounds, slots, parts, codes); break;
+    default: take_rounds(code->width, LOOKUPS, true, tables, numbers, rounds, slots, parts, codes);
     }
 }
 
