@@ -115,25 +115,34 @@ typedef struct eens_where {
 /* Storage that is not memory: reads size bytes from offset into buffer; returns 0 if it did. */
 typedef int (*eens_read_fn)(void *context, uint64_t offset, void *buffer, size_t size);
 
-/* An open container. Filled by eens_open; read it, do not write it. */
+/* An open container: its header (S3), the fields where the file has them, and what follows from it.
+ * Filled by eens_open; read it, do not write it. */
 typedef struct eens_file {
-    const uint8_t *data; /* the whole file, or NULL when it is read through the callback */
-    eens_read_fn read;
-    void *context;
+    uint8_t magic[8];
+    uint16_t major;
+    uint16_t minor;
+    uint32_t byte_order;
+    uint32_t head_crc;
+    uint32_t section_count;
     uint64_t size;
-    uint64_t sections_offset;
+    uint16_t member_count;
+    uint8_t profile;     /* 0 desktop, 1 mcu */
+    uint8_t reserved_35; /* 0 */
     uint32_t tensor_count;
+    uint32_t names_size;
+    uint32_t scale_count;
+    uint32_t table_count;
+    uint32_t tables_size;
+    uint32_t block_count;
+    uint32_t reserved_60; /* 0 */
     uint32_t names_offset;
     uint32_t scales_offset;
     uint32_t tables_offset;
-    uint32_t tables_size;
-    uint32_t table_count;
     uint32_t index_offset;
-    uint32_t block_count;
-    uint32_t section_count;
-    uint16_t member_count;
-    uint16_t minor;
-    uint8_t profile; /* 0 desktop, 1 mcu */
+    uint64_t sections_offset;
+    const uint8_t *data; /* the whole file, or NULL when it is read through the callback */
+    eens_read_fn read;
+    void *context;
 } eens_file;
 
 /* A tensor record (S4), its fields where the file has them, and what follows from them. */

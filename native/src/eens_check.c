@@ -6,7 +6,7 @@
 static eens_status check_name(const eens_file *file, const eens_tensor *tensor, eens_head *head) {
     if (tensor->name_offset != head->names_used || tensor->name_size < 1 ||
         tensor->name_size > EENS_MAX_NAME ||
-        tensor->name_size > eens_names_size(file) - head->names_used) {
+        tensor->name_size > file->names_size - head->names_used) {
         return EENS_ERR_NAME;
     }
     eens_status status =
@@ -33,7 +33,7 @@ EENS_OWN_FRAME eens_status check_scales(const eens_file *file, const eens_tensor
                                         eens_head *head) {
     eens_cursor cursor;
     if (tensor->scale_index != head->scales_used || !scale_count_fits(tensor) ||
-        tensor->scale_count > head->scale_count - head->scales_used) {
+        tensor->scale_count > file->scale_count - head->scales_used) {
         return EENS_ERR_SCALE;
     }
     eens_cursor_begin(&cursor, file, file->scales_offset + 4 * tensor->scale_index,

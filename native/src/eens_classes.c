@@ -4,18 +4,15 @@
 #if !defined(EENS_NO_ENTROPY)
 
 #define HEAD_BYTES 8u
-/* Classes read at a time, and bytes that hold them, at any first bit. */
-#if defined(EENS_SMALL)
-#define PIECE 16u
-#define PIECE_BYTES 7u
-#else
-#define PIECE 64u
-#define PIECE_BYTES 25u
-#endif
+#define PIECE 64u       /* classes read at a time */
+#define PIECE_BYTES 25u /* that hold them, at any first bit */
 
 /* The two numbers of the head, and where the classes of the columns begin. */
 static eens_status load(const eens_file *file, const eens_table *table, eens_classes *classes) {
     uint8_t buffer[HEAD_BYTES];
+    if (table->size < HEAD_BYTES) {
+        return EENS_ERR_TABLE;
+    }
     const uint8_t *head = eens_view(file, table->offset, HEAD_BYTES, buffer);
     if (head == NULL) {
         return EENS_ERR_READ;
@@ -24,19 +21,12 @@ static eens_status load(const eens_file *file, const eens_table *table, eens_cla
     classes->columns = eens_load32(head);
     classes->rows = eens_load32(head + 4);
     classes->columns_offset = table->offset + HEAD_BYTES;
-    return EENS_OK;
+    return classes->columns != 0 && classes->rows != 0 ? EENS_OK : EENS_ERR_TABLE;
 }
 
 eens_status eens_classes_check(const eens_file *file, const eens_table *table) {
     eens_classes classes;
-    if (table->size < HEAD_BYTES) {
-        return EENS_ERR_TABLE;
-    }
-    eens_status status = load(file, table, &classes);
-    if (status != EENS_OK) {
-        return status;
-    }
-    return classes.columns != 0 && classes.rows != 0 ? EENS_OK : EENS_ERR_TABLE;
+    return load(file, table, &classes);
 }
 
 /* The last byte of a stream of so many bits. */
@@ -54,23 +44,27 @@ static eens_status check_padding(const eens_file *file, uint32_t offset, uint32_
 
 eens_status eens_classes_open(const eens_file *file, const eens_table *table,
                               const eens_tensor *tensor, eens_classes *classes) {
-    uint64_t copies = tensor->method == EENS_DRAWN ? 1 : tensor->copies;
-    eens_status status = table->size >= HEAD_BYTES ? load(file, table, classes) : EENS_ERR_RECORD;
+    uint32_t copies = tensor->method == EENS_DRAWN ? 1 : tensor->copies;
+    eens_status status = load(file, table, classes);
     if (status != EENS_OK) {
-        return status;
+        return status == EENS_ERR_TABLE ? EENS_ERR_RECORD : status;
     }
-    /* A table is at most 2^24 bytes: once its size is right, 32 bits hold the numbers of bits. */
-    uint64_t column_bits = 3 * (uint64_t)classes->columns;
-    uint64_t row_bits = 3 * copies * classes->rows;
-    uint64_t column_bytes = (column_bits + 7) / 8;
-    if ((uint64_t)classes->columns * classes->rows != tensor->elements || classes->columns == 0 ||
-        classes->rows == 0 || table->size != HEAD_BYTES + column_bytes + (row_bits + 7) / 8) {
+    /* More than 8 classes a byte of the table are too many: below, 32 bits hold all numbers of bits. */
+    uint32_t most = 8 * table->size; /* a table is at most 2^24 bytes */
+    if (classes->columns > most || classes->rows > most / copies ||
+        tensor->elements / classes->columns != classes->rows ||
+        tensor->elements % classes->columns != 0) {
         return EENS_ERR_RECORD;
     }
-    classes->rows_offset = classes->columns_offset + (uint32_t)column_bytes;
-    status = check_padding(file, classes->columns_offset, (uint32_t)column_bits);
-    return status == EENS_OK ? check_padding(file, classes->rows_offset, (uint32_t)row_bits)
-                             : status;
+    uint32_t column_bits = 3 * classes->columns;
+    uint32_t row_bits = 3 * copies * classes->rows;
+    uint32_t column_bytes = eens_ceil8(column_bits);
+    if (table->size != HEAD_BYTES + column_bytes + eens_ceil8(row_bits)) {
+        return EENS_ERR_RECORD;
+    }
+    classes->rows_offset = classes->columns_offset + column_bytes;
+    status = check_padding(file, classes->columns_offset, column_bits);
+    return status == EENS_OK ? check_padding(file, classes->rows_offset, row_bits) : status;
 }
 
 /* A field of 3 bits, from one byte or two. */
@@ -83,24 +77,18 @@ static inline uint32_t field_at(const uint8_t *bytes, uint32_t bit) {
     return field & 7;
 }
 
-/* The classes of count columns from this one on, one a byte. */
-static bool column_classes(const eens_classes *classes, uint32_t column, uint32_t count,
-                           uint8_t *numbers) {
+/* count classes, at most PIECE, from number first on of the columns or the rows, which begin at
+ * offset; one a byte. */
+static bool read_classes(const eens_classes *classes, uint32_t offset, uint32_t first,
+                         uint32_t count, uint8_t *numbers) {
     uint8_t buffer[PIECE_BYTES];
-    for (uint32_t at = 0; at < count; at += PIECE) {
-        uint32_t part = count - at < PIECE ? count - at : PIECE;
-        uint32_t bit = 3 * (column + at);
-        uint32_t skip = bit % 8;
-        const uint8_t *bytes = eens_view(classes->file, classes->columns_offset + bit / 8,
-                                         eens_ceil8(skip + 3 * part), buffer);
-        if (bytes == NULL) {
-            return false;
-        }
-        for (uint32_t i = 0; i < part; i++) {
-            numbers[at + i] = (uint8_t)field_at(bytes, skip + 3 * i);
-        }
+    uint32_t skip = 3 * first % 8;
+    const uint8_t *bytes = eens_view(classes->file, offset + 3 * first / 8,
+                                     eens_ceil8(skip + 3 * count), buffer);
+    for (uint32_t i = 0; bytes != NULL && i < count; i++) {
+        numbers[i] = (uint8_t)field_at(bytes, skip + 3 * i);
     }
-    return true;
+    return bytes != NULL;
 }
 
 #if defined(EENS_SMALL)
@@ -113,8 +101,15 @@ bool eens_classes_spread(eens_classes *classes, uint8_t *columns) {
 #else
 
 bool eens_classes_spread(eens_classes *classes, uint8_t *columns) {
+    uint32_t count = classes->columns;
     classes->column_classes = columns;
-    return column_classes(classes, 0, classes->columns, columns);
+    for (uint32_t at = 0; at < count; at += PIECE) {
+        uint32_t part = count - at < PIECE ? count - at : PIECE;
+        if (!read_classes(classes, classes->columns_offset, at, part, columns + at)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 #endif
@@ -149,22 +144,10 @@ static bool row_numbers(const eens_classes *classes, uint32_t column, uint32_t r
     const uint8_t *columns = numbers;
     if (EENS_COLUMN_BYTES != 0) {
         columns = classes->column_classes + column;
-    } else if (!column_classes(classes, column, count, numbers)) {
+    } else if (!read_classes(classes, classes->columns_offset, column, count, numbers)) {
         return false;
     }
     add_row(columns, row_class, classes->most, count, numbers);
-    return true;
-}
-
-static bool row_class_of(const eens_classes *classes, uint32_t row, uint32_t *row_class) {
-    uint8_t buffer[2];
-    uint32_t skip = 3 * row % 8;
-    const uint8_t *bytes = eens_view(classes->file, classes->rows_offset + 3 * row / 8,
-                                     eens_ceil8(skip + 3), buffer);
-    if (bytes == NULL) {
-        return false;
-    }
-    *row_class = field_at(bytes, skip);
     return true;
 }
 
@@ -175,8 +158,9 @@ bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first,
     while (count != 0) {
         uint32_t left = classes->columns - column;
         uint32_t part = left < count ? left : count;
-        uint32_t row_class;
-        if (!row_class_of(classes, copy * classes->rows + row, &row_class) ||
+        uint8_t row_class;
+        if (!read_classes(classes, classes->rows_offset, copy * classes->rows + row, 1,
+                          &row_class) ||
             !row_numbers(classes, column, row_class, part, numbers)) {
             return false;
         }

@@ -79,6 +79,14 @@ static uint32_t by_table(uint32_t state, const uint8_t *data, size_t size) {
 
 #endif
 
+#if defined(EENS_SMALL)
+
+uint32_t eens_crc32c(uint32_t crc, const void *data, size_t size) {
+    return ~by_table(~crc, data, size);
+}
+
+#else
+
 uint32_t eens_crc_update(bool fast, uint32_t crc, const uint8_t *data, size_t size) {
     return ~(fast ? eens_crc_by_instruction(~crc, data, size) : by_table(~crc, data, size));
 }
@@ -86,3 +94,5 @@ uint32_t eens_crc_update(bool fast, uint32_t crc, const uint8_t *data, size_t si
 uint32_t eens_crc32c(uint32_t crc, const void *data, size_t size) {
     return eens_crc_update(eens_crc_is_fast(size), crc, data, size);
 }
+
+#endif

@@ -107,7 +107,7 @@ WITH_SSE42 uint32_t eens_crc_by_instruction(uint32_t state, const uint8_t *data,
     return state;
 }
 
-#else
+#elif !defined(EENS_SMALL)
 
 bool eens_crc_is_fast(uint64_t size) {
     (void)size;

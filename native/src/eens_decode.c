@@ -2,74 +2,62 @@
 #include "eens_entropy.h"
 #include "eens_vector.h"
 
-/* What a request comes to. */
-typedef struct eens_plan {
-    uint64_t positions; /* of the range */
-    uint64_t stride;    /* bytes from one copy to the next in the output */
-    uint64_t size;      /* bytes of output */
-    uint16_t first_copy;
-    uint16_t copy_count;
-    uint8_t type;
-    uint8_t element;
-} eens_plan;
-
 /* The type of the output's elements; 0: the tensor cannot be had in this format. */
 static uint8_t type_of(const eens_tensor *tensor, int32_t format) {
+    static const uint8_t types[] = {0, EENS_INT8, EENS_INT16, EENS_FLOAT32, EENS_FLOAT16};
     if (format == EENS_AS_VALUES) {
         return tensor->dtype;
     }
-    if (tensor->bits == 0) {
-        return 0;
-    }
-    switch (format) {
-    case EENS_AS_INT8: return EENS_INT8;
-    case EENS_AS_INT16: return EENS_INT16;
-    case EENS_AS_FLOAT32: return EENS_FLOAT32;
-    case EENS_AS_FLOAT16: return EENS_FLOAT16;
-    default: return 0;
-    }
+    return tensor->bits == 0 || (uint32_t)format >= sizeof types ? 0 : types[format];
 }
 
-static uint64_t positions_of(const eens_tensor *tensor, const eens_request *request) {
-    uint64_t begin = (uint64_t)request->first_block * tensor->block_positions;
-    uint64_t end = begin + (uint64_t)request->block_count * tensor->block_positions;
-    begin = begin < tensor->elements ? begin : tensor->elements;
-    return (end < tensor->elements ? end : tensor->elements) - begin;
+/* The first position of a block, or the end of the tensor. The product is below E + P. */
+static uint32_t position_of(const eens_tensor *tensor, uint32_t block) {
+    uint32_t position = block * tensor->block_positions;
+    return position < tensor->elements ? position : tensor->elements;
 }
 
+/* What a request comes to: the type, copies and stride of the job, and how many bytes of output. */
 static eens_status plan_request(const eens_file *file, const eens_tensor *tensor,
-                                const eens_request *request, eens_plan *plan) {
-    plan->type = type_of(tensor, request->format);
-    plan->element = (uint8_t)eens_dtype_bytes(plan->type);
-    if (plan->element == 0 || request->first_block > tensor->block_count ||
+                                const eens_request *request, eens_job *job, size_t *size) {
+    *size = 0;
+    job->type = type_of(tensor, request->format);
+    job->element = (uint8_t)eens_dtype_bytes(job->type);
+    if (job->element == 0 || request->first_block > tensor->block_count ||
         request->block_count > tensor->block_count - request->first_block ||
         request->member < EENS_ALL_MEMBERS || request->member >= file->member_count) {
         return EENS_ERR_ARGUMENT;
     }
     bool all = request->member == EENS_ALL_MEMBERS;
-    plan->copy_count = all ? tensor->copies : 1;
-    plan->first_copy = all || tensor->copies == 1 ? 0 : (uint16_t)request->member;
-    plan->positions = positions_of(tensor, request);
-    uint64_t apart = request->stride != 0 && plan->copy_count > 1 ? request->stride
-                                                                   : plan->positions;
+    job->copy_count = all ? tensor->copies : 1;
+    job->first_copy = all || tensor->copies == 1 ? 0 : (uint16_t)request->member;
+    size_t positions = position_of(tensor, request->first_block + request->block_count) -
+                       position_of(tensor, request->first_block);
+    uint64_t apart = request->stride != 0 && job->copy_count > 1 ? request->stride : positions;
     /* 2^53: times 64 copies of 8 bytes it stays within 64 bits. */
-    if (apart < plan->positions || apart > (uint64_t)1 << 53) {
+    if (apart < positions || apart > (uint64_t)1 << 53) {
         return EENS_ERR_ARGUMENT;
     }
-    plan->stride = apart * plan->element;
-    plan->size = plan->stride * (plan->copy_count - 1u) + plan->positions * plan->element;
-    return plan->size <= SIZE_MAX ? EENS_OK : EENS_ERR_ARGUMENT;
+    uint64_t bytes =
+        (apart * (job->copy_count - 1u) + positions) * job->element;
+    if (bytes > SIZE_MAX) {
+        return EENS_ERR_ARGUMENT;
+    }
+    *size = (size_t)bytes;
+    job->stride = (size_t)apart * job->element;
+    /* A hint: the blocks are at most this large, as if codes were stored in 8 bits each. */
+    job->fast_crc = eens_crc_is_fast((uint64_t)positions * job->copy_count *
+                                     (tensor->bits != 0 ? 1 : job->element));
+    return EENS_OK;
 }
 
 eens_status eens_output_size(const eens_file *file, const eens_tensor *tensor,
                              const eens_request *request, size_t *size) {
-    eens_plan plan;
+    eens_job job;
     if (file == NULL || tensor == NULL || request == NULL || size == NULL) {
         return EENS_ERR_ARGUMENT;
     }
-    eens_status status = plan_request(file, tensor, request, &plan);
-    *size = status == EENS_OK ? (size_t)plan.size : 0;
-    return status;
+    return plan_request(file, tensor, request, &job, size);
 }
 
 /* The part of a block that has to be in one piece: all of it, or its common part or a lane. */
@@ -126,26 +114,25 @@ eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor
     return EENS_OK;
 }
 
-eens_status eens_block_view(const eens_job *job, const uint8_t **bytes) {
-    *bytes = eens_view(job->file, job->block.offset, job->block.size, job->workspace);
+eens_status eens_piece(const eens_job *job, uint32_t offset, uint32_t size, uint32_t crc,
+                       void *buffer, const uint8_t **bytes) {
+    bool has_room = job->file->data != NULL || buffer != job->workspace ||
+                    size <= job->workspace_size;
+    if (!has_room) {
+        return EENS_ERR_WORKSPACE;
+    }
+    *bytes = eens_view(job->file, job->block.offset + offset, size, buffer);
     if (*bytes == NULL) {
         return EENS_ERR_READ;
     }
-    uint32_t crc = eens_crc_update(job->fast_crc, 0, *bytes, job->block.size);
-    return crc == job->block.crc ? EENS_OK : EENS_ERR_BLOCK_CHECKSUM;
+    return eens_crc_update(job->fast_crc, 0, *bytes, size) == crc ? EENS_OK
+                                                                  : EENS_ERR_BLOCK_CHECKSUM;
 }
 
 eens_status eens_put_codes(const eens_job *job, uint32_t copy, uint32_t at, uint32_t count,
                            const int8_t *codes) {
-    uint8_t *output = job->output + copy * job->stride + (size_t)at * job->element;
-    if (job->type != EENS_INT8) {
-        return eens_spread(job->vector, job->file, job->tensor, codes, job->block.first + at,
-                           count, job->type, output);
-    }
-    if ((const uint8_t *)codes != output) {
-        memcpy(output, codes, count);
-    }
-    return EENS_OK;
+    return eens_spread(job, at, count, codes,
+                       job->output + copy * job->stride + (size_t)at * job->element);
 }
 
 eens_status eens_put_all(const eens_job *job) {
@@ -185,12 +172,6 @@ static eens_status decode_block(const eens_job *job) {
     }
 }
 
-/* All blocks of the range are at most this many bytes: their codes as if stored in 8 bits each, or
- * exact values. Only a hint, for eens_crc_is_fast. */
-static uint64_t bytes_of(const eens_tensor *tensor, uint64_t positions, uint32_t copies) {
-    return positions * copies * (tensor->bits != 0 ? 1 : eens_dtype_bytes(tensor->dtype));
-}
-
 static eens_status decode_blocks(eens_job *job, const eens_request *request, eens_where *where) {
     for (uint32_t i = 0; i < request->block_count; i++) {
         where->block = (int32_t)(request->first_block + i);
@@ -215,35 +196,23 @@ static eens_status decode_blocks(eens_job *job, const eens_request *request, een
 }
 
 /* All of a call but what changes from block to block. */
-static eens_status prepare(const eens_file *file, const eens_tensor *tensor,
-                           const eens_request *request, void *output, size_t output_size,
+static eens_status prepare(const eens_request *request, void *output, size_t output_size,
                            eens_job *job) {
-    eens_plan plan;
-    eens_status status = plan_request(file, tensor, request, &plan);
+    size_t size;
+    eens_status status = plan_request(job->file, job->tensor, request, job, &size);
     if (status != EENS_OK) {
         return status;
     }
-    if (!eens_is_supported(tensor)) {
+    if (!eens_is_supported(job->tensor)) {
         return EENS_ERR_UNSUPPORTED;
     }
-    if (output != NULL && output_size < plan.size) {
+    if (output != NULL && output_size < size) {
         return EENS_ERR_OUTPUT;
     }
-    if ((uintptr_t)output % plan.element != 0) {
-        return EENS_ERR_ARGUMENT;
-    }
-    job->file = file;
-    job->tensor = tensor;
     job->coding = NULL;
     job->output = output;
-    job->stride = (size_t)plan.stride;
-    job->first_copy = plan.first_copy;
-    job->copy_count = plan.copy_count;
-    job->type = plan.type;
-    job->element = plan.element;
     job->vector = eens_vector_is_there();
-    job->fast_crc = eens_crc_is_fast(bytes_of(tensor, plan.positions, plan.copy_count));
-    return EENS_OK;
+    return (uintptr_t)output % job->element == 0 ? EENS_OK : EENS_ERR_ARGUMENT;
 }
 
 /* With the tables of the tensor, if it has any. */
@@ -272,9 +241,11 @@ eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
         return EENS_ERR_ARGUMENT;
     }
     where->tensor = (int32_t)tensor->index;
+    job.file = file;
+    job.tensor = tensor;
     job.workspace = workspace;
     job.workspace_size = workspace != NULL ? workspace_size : 0;
-    eens_status status = prepare(file, tensor, request, output, output_size, &job);
+    eens_status status = prepare(request, output, output_size, &job);
     return status == EENS_OK ? decode_all(&job, request, where) : status;
 }
 
@@ -286,14 +257,18 @@ eens_status eens_dequantize(const eens_file *file, const eens_tensor *tensor, co
         count > tensor->elements - first_position) {
         return EENS_ERR_ARGUMENT;
     }
-    uint8_t type = type_of(tensor, format);
-    uint32_t element = eens_dtype_bytes(type);
-    if (element < 2 || type == EENS_INT16 || (uintptr_t)output % element != 0) {
+    eens_job job;
+    job.type = type_of(tensor, format);
+    job.element = (uint8_t)eens_dtype_bytes(job.type);
+    if (job.element < 2 || job.type == EENS_INT16 || (uintptr_t)output % job.element != 0) {
         return EENS_ERR_ARGUMENT;
     }
-    if (output_size / element < count) {
+    if (output_size / job.element < count) {
         return EENS_ERR_OUTPUT;
     }
-    return eens_spread(eens_vector_is_there(), file, tensor, codes, first_position, count, type,
-                       output);
+    job.vector = eens_vector_is_there();
+    job.file = file;
+    job.tensor = tensor;
+    job.block.first = first_position;
+    return eens_spread(&job, 0, count, codes, output);
 }

@@ -47,7 +47,13 @@ static eens_status open_parents(const eens_job *job, const uint8_t **bytes, uint
 #if !defined(EENS_NO_ENTROPY)
     if (job->coding != NULL) {
         *bits = 8;
-        return eens_entropy_parents(job, bytes);
+        const int8_t *parents = NULL;
+        eens_status status = eens_entropy_open(job);
+        if (status == EENS_OK) {
+            status = eens_entropy_codes(job, 0, &parents);
+        }
+        *bytes = (const uint8_t *)parents;
+        return status;
     }
 #endif
     *bits = eens_parent_bits(job->tensor);

@@ -30,12 +30,6 @@
 #define EENS_CHUNK_BYTES (EENS_CLASS_CHUNK * EENS_PARTS)
 #endif
 
-#if defined(EENS_SMALL)
-#define EENS_READER_BYTES 7u /* read from storage at a time: fills the struct's last word */
-#else
-#define EENS_READER_BYTES 64u
-#endif
-
 /* A table of the pool, located. */
 typedef struct eens_table {
     uint32_t offset; /* of the body, in the file; the head is below 2^28 bytes */
@@ -80,14 +74,13 @@ typedef struct eens_classes {
 
 /* All that a call of eens_decode needs of the tables, and how it divides its workspace. */
 typedef struct eens_coding {
-    eens_codes_ready first;  /* of the first stream of a joint block, and of all others */
-    eens_codes_ready others; /* of the other streams of a joint block */
+    eens_codes_ready codes_ready[2]; /* of the first stream of a joint block, or of all streams of
+                                        another; of the other streams of a joint block */
     eens_classes classes;
     uint16_t first_table; /* of kind 1 */
     uint16_t table_count; /* C of S5.3 */
     uint8_t *chunk;       /* numbers of tables: EENS_CHUNK_BYTES */
     int8_t *codes;        /* of one copy, of the parent, or of all members (joint) */
-    uint8_t *input;       /* for what is read from storage, up to the workspace's end */
 } eens_coding;
 
 /* A part: bits are read up to the end of the whole stream, which is where memory ends; a part that
@@ -99,17 +92,12 @@ typedef struct eens_part {
     uint32_t end;
 } eens_part;
 
-/* Reads the lengths of a prefix code, one after the other, and sums them up. */
+/* Reads the lengths of a prefix code, one after the other. */
 typedef struct eens_length_reader {
-    const eens_file *file;
-    const uint8_t *bytes; /* viewed, not taken yet */
-    uint32_t offset;      /* in the file, of what was not viewed yet */
-    uint32_t left;        /* bytes from there on */
-    uint16_t bits;        /* taken, not used yet */
-    uint8_t bit_count;
-    uint8_t viewed; /* bytes */
-    uint8_t length; /* the last one */
-    uint8_t buffer[EENS_READER_BYTES];
+    eens_cursor bytes;
+    uint32_t bits; /* read, not used yet */
+    uint32_t bit_count;
+    uint32_t length; /* the last one */
 } eens_length_reader;
 
 /* eens_prefix.c: reads a prefix code from the file and checks all of it (S5.1); status TABLE if it
@@ -139,7 +127,8 @@ eens_status eens_table_at(const eens_file *file, uint32_t number, eens_table *ta
 eens_status eens_bodies_check(const eens_file *file);
 eens_status eens_tables_check(const eens_file *file, const eens_tensor *tensor);
 eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, size_t *size);
-eens_status eens_coding_begin(const eens_job *job, eens_coding *coding);
+/* Moves the job's workspace behind what it takes of it. */
+eens_status eens_coding_begin(eens_job *job, eens_coding *coding);
 
 /* eens_classes.c (S5.2) */
 eens_status eens_classes_check(const eens_file *file, const eens_table *table);
@@ -158,12 +147,10 @@ eens_status eens_code_stream_decode(const eens_job *job, const eens_codes_ready 
                                     uint32_t copy, const uint8_t *bytes, uint32_t size,
                                     int8_t *codes);
 
-/* eens_entropy.c (S10.2, S10.3). Of plain and joint: the common part of a block, checked; then the
- * codes of a copy (counted from the first asked for), until the next. */
+/* eens_entropy.c (S10.2, S10.3). The common part of a block, checked; then the codes of a copy
+ * (counted from the first asked for), or of the parent (drawn), until the next. */
 eens_status eens_entropy_open(const eens_job *job);
 eens_status eens_entropy_codes(const eens_job *job, uint32_t copy, const int8_t **codes);
-/* Of drawn: the parent's codes of a block. */
-eens_status eens_entropy_parents(const eens_job *job, const uint8_t **parents);
 /* Bytes of a block that have to be in one piece. */
 eens_status eens_entropy_input(const eens_file *file, const eens_tensor *tensor,
                                const eens_block *block, uint32_t *size);

@@ -95,9 +95,8 @@ typedef struct eens_job {
     bool vector; /* by the kernels of eens_vector.h */
 } eens_job;
 
-/* What the header says that eens_file does not keep, and what the records so far have used up. */
+/* What the records so far have used up. */
 typedef struct eens_head {
-    uint32_t scale_count;
     uint32_t names_used; /* bytes */
     uint32_t scales_used;
     uint32_t blocks_used;
@@ -115,10 +114,6 @@ typedef struct eens_cursor {
     uint32_t ready;     /* bytes at next */
     uint8_t buffer[16];
 } eens_cursor;
-
-static inline uint32_t eens_names_size(const eens_file *file) {
-    return file->scales_offset - file->names_offset;
-}
 
 /* eens_head.c (S12, 1 to 6): the header, the head's checksum, the tables. */
 eens_status eens_head_check(eens_file *file, eens_head *head);
@@ -147,12 +142,24 @@ const uint8_t *eens_take(eens_cursor *cursor, uint32_t item);
 eens_status eens_crc_part(const eens_file *file, eens_offset offset, eens_offset size,
                           uint32_t *crc);
 
+#if defined(EENS_SMALL)
+static inline bool eens_crc_is_fast(uint64_t size) {
+    (void)size;
+    return false;
+}
+
+static inline uint32_t eens_crc_update(bool fast, uint32_t crc, const uint8_t *data, size_t size) {
+    (void)fast;
+    return eens_crc32c(crc, data, size);
+}
+#else
 /* eens_crc.c: whether the machine's own instruction is there and this many bytes are worth the
  * question; the answer is handed down because the decoder keeps no state to remember it in. */
 bool eens_crc_is_fast(uint64_t size);
 /* state is the complement of the CRC so far. Called only where the line above says yes. */
 uint32_t eens_crc_by_instruction(uint32_t state, const uint8_t *data, size_t size);
 uint32_t eens_crc_update(bool fast, uint32_t crc, const uint8_t *data, size_t size);
+#endif
 
 /* eens_name.c (S4.1): its size and bytes, and that it is greater than the name before it. */
 eens_status eens_name_check(const eens_file *file, uint32_t offset, uint32_t size,
@@ -192,8 +199,10 @@ static inline bool eens_is_supported(const eens_tensor *tensor) {
 }
 
 /* eens_decode.c: what all methods need of a block. */
-/* The whole block, its CRC compared. */
-eens_status eens_block_view(const eens_job *job, const uint8_t **bytes);
+/* size bytes of the block from offset on, which lie in it, their CRC compared; in place, or in buffer.
+ * WORKSPACE: the buffer is the workspace and too small. */
+eens_status eens_piece(const eens_job *job, uint32_t offset, uint32_t size, uint32_t crc,
+                       void *buffer, const uint8_t **bytes);
 /* Codes of a copy (counted from the first asked for), of the block's positions from at on, into the
  * output as what it is to hold. */
 eens_status eens_put_codes(const eens_job *job, uint32_t copy, uint32_t at, uint32_t count,
@@ -277,10 +286,9 @@ int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width);
 /* Whether the bits of the stream's last byte behind the first bits bits are zero. */
 bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits);
 
-/* eens_values.c (S4.4): count codes, of the positions from first on, into values of this type.
- * codes may be the last count bytes of the output itself. */
-eens_status eens_spread(bool vector, const eens_file *file, const eens_tensor *tensor,
-                        const int8_t *codes, uint32_t first, uint32_t count, uint8_t type,
+/* eens_values.c (S4.4): count codes, of the block's positions from at on, into elements of the job's
+ * type. codes may be the last count bytes of the output itself. */
+eens_status eens_spread(const eens_job *job, uint32_t at, uint32_t count, const int8_t *codes,
                         void *output);
 
 /* eens_floats.c: finite values into other types, rounded to nearest, ties to even, beyond the

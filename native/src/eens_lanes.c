@@ -3,14 +3,9 @@
 #include "eens_internal.h"
 
 eens_status eens_lanes_open(const eens_job *job) {
-    const eens_block *block = &job->block;
-    uint32_t size = 4 * eens_lane_count(job->tensor);
-    const uint8_t *common = eens_view(job->file, block->offset, size, job->workspace);
-    if (common == NULL) {
-        return EENS_ERR_READ;
-    }
-    return eens_crc_update(job->fast_crc, 0, common, size) == block->crc ? EENS_OK
-                                                                         : EENS_ERR_BLOCK_CHECKSUM;
+    const uint8_t *common;
+    return eens_piece(job, 0, 4 * eens_lane_count(job->tensor), job->block.crc, job->workspace,
+                      &common);
 }
 
 eens_status eens_lane_view(const eens_job *job, uint32_t lane, uint8_t *buffer,
@@ -21,13 +16,10 @@ eens_status eens_lane_view(const eens_job *job, uint32_t lane, uint8_t *buffer,
     uint32_t skip = 4 * eens_lane_count(job->tensor) + lane * size;
     /* Read again, because a lane may have taken the common part's place in the workspace. */
     const uint8_t *crc = eens_view(job->file, job->block.offset + 4 * lane, 4, stated);
-    *bytes = eens_view(job->file, job->block.offset + skip, size, buffer);
-    if (crc == NULL || *bytes == NULL) {
+    if (crc == NULL) {
         return EENS_ERR_READ;
     }
-    return eens_crc_update(job->fast_crc, 0, *bytes, size) == eens_load32(crc)
-               ? EENS_OK
-               : EENS_ERR_BLOCK_CHECKSUM;
+    return eens_piece(job, skip, size, eens_load32(crc), buffer, bytes);
 }
 
 static void copy_unless_there(uint8_t *output, const uint8_t *bytes, uint32_t size) {

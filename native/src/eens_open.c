@@ -13,10 +13,10 @@ static eens_status check_tensors(eens_file *file, uint64_t limit, eens_head *hea
     }
     where->tensor = -1;
     file->sections_offset = head->data_end;
-    if (head->names_used != eens_names_size(file)) {
+    if (head->names_used != file->names_size) {
         return EENS_ERR_NAME;
     }
-    if (head->scales_used != head->scale_count) {
+    if (head->scales_used != file->scale_count) {
         return EENS_ERR_SCALE;
     }
     return head->blocks_used == file->block_count ? EENS_OK : EENS_ERR_INDEX;

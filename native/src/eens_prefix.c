@@ -8,56 +8,36 @@
 
 void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
                         const eens_table *table) {
-    memset(reader, 0, sizeof *reader);
-    reader->file = file;
-    reader->offset = table->offset + HEAD_BYTES;
-    reader->left = table->size - HEAD_BYTES;
+    eens_cursor_begin(&reader->bytes, file, table->offset + HEAD_BYTES, table->size - HEAD_BYTES);
+    reader->bits = 0;
+    reader->bit_count = 0;
+    reader->length = 0;
 }
 
-/* The next byte of the stream into the bits at hand. */
-static eens_status take_byte(eens_length_reader *reader) {
-    if (reader->viewed == 0) {
-        uint32_t part = reader->left < EENS_READER_BYTES ? reader->left : EENS_READER_BYTES;
-        if (part == 0) {
-            return EENS_ERR_TABLE;
-        }
-        reader->bytes = eens_view(reader->file, reader->offset, part, reader->buffer);
-        if (reader->bytes == NULL) {
-            return EENS_ERR_READ;
-        }
-        reader->offset += part;
-        reader->left -= part;
-        reader->viewed = (uint8_t)part;
-    }
-    reader->bits = (uint16_t)(reader->bits | (uint32_t)*reader->bytes++ << reader->bit_count);
-    reader->bit_count = (uint8_t)(reader->bit_count + 8);
-    reader->viewed--;
-    return EENS_OK;
+/* Whether there are bytes that were not taken yet. */
+static bool has_more(const eens_length_reader *reader) {
+    return (reader->bytes.left | reader->bytes.ready) != 0;
 }
 
 /* Field 0, 1, 2: as before, one more, one less; 3: the length follows, so 6 bits in all. */
 eens_status eens_lengths_next(eens_length_reader *reader, uint32_t most) {
-    uint32_t width = 2;
-    uint32_t length;
-    while (reader->bit_count < width || (width == 2 && (reader->bits & 3) == 3)) {
-        if (reader->bit_count >= width) {
-            width = 6;
-            continue;
+    if (reader->bit_count < 6 && has_more(reader)) {
+        const uint8_t *byte = eens_take(&reader->bytes, 1);
+        if (byte == NULL) {
+            return EENS_ERR_READ;
         }
-        eens_status status = take_byte(reader);
-        if (status != EENS_OK) {
-            return status;
-        }
+        reader->bits |= (uint32_t)*byte << reader->bit_count;
+        reader->bit_count += 8;
     }
-    if (width == 6) {
-        length = reader->bits >> 2 & 15u;
-    } else {
-        length = reader->length + (reader->bits & 1u) - (reader->bits >> 1 & 1u);
+    uint32_t field = reader->bits & 3;
+    uint32_t width = field == 3 ? 6 : 2;
+    reader->length = field == 3 ? reader->bits >> 2 & 15 : reader->length + (field & 1) - field / 2;
+    if (reader->bit_count < width || reader->length > most) { /* 0 less 1 is a large number */
+        return EENS_ERR_TABLE;
     }
-    reader->bits = (uint16_t)(reader->bits >> width);
-    reader->bit_count = (uint8_t)(reader->bit_count - width);
-    reader->length = (uint8_t)length; /* one less than 0 is a large number */
-    return length > most ? EENS_ERR_TABLE : EENS_OK;
+    reader->bits >>= width;
+    reader->bit_count -= width;
+    return EENS_OK;
 }
 
 static eens_status check_head(const eens_file *file, const eens_table *table,
@@ -112,7 +92,7 @@ static eens_status check_lengths(eens_length_reader *reader, uint32_t most, eens
         }
     }
     prefix->mean = (uint16_t)mean; /* at most 12 x 2^12 where the sum is right */
-    bool ends = reader->left == 0 && reader->viewed == 0 && reader->bits == 0;
+    bool ends = !has_more(reader) && reader->bit_count < 8 && reader->bits == 0;
     return ends && sum == 1u << EENS_LONGEST ? EENS_OK : EENS_ERR_TABLE;
 }
 

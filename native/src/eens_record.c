@@ -10,20 +10,12 @@ uint32_t eens_dtype_bytes(uint8_t dtype) {
     return dtype <= EENS_BFLOAT16 ? bytes[dtype] : 0;
 }
 
-static bool is_float(uint8_t dtype) {
-    return dtype == EENS_FLOAT32 || dtype == EENS_FLOAT16 || dtype == EENS_DOUBLE ||
-           dtype == EENS_BFLOAT16;
-}
-
 /* The struct begins as the record does, so that on little-endian machines reading is copying. */
 _Static_assert(offsetof(eens_tensor, key) == 88 && offsetof(eens_tensor, index) == EENS_RECORD_BYTES,
                "eens_tensor has the layout of a record");
 
 /* Every field to the byte order of this machine. */
 static void order_fields(eens_tensor *tensor) {
-#if EENS_LITTLE_ENDIAN
-    (void)tensor;
-#else
     eens_to_machine_order(&tensor->data_offset, 1, 8);
     eens_to_machine_order(&tensor->name_offset, 1, 4);
     eens_to_machine_order(&tensor->name_size, 1, 2);
@@ -32,7 +24,6 @@ static void order_fields(eens_tensor *tensor) {
     eens_to_machine_order(&tensor->copies, 4, 2);
     eens_to_machine_order(&tensor->reserved_84, 1, 4);
     eens_to_machine_order(&tensor->key, 1, 8);
-#endif
 }
 
 eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor *tensor) {
@@ -72,15 +63,16 @@ static eens_status check_shape(eens_status unknown, eens_tensor *tensor) {
     return EENS_OK;
 }
 
+/* Exact values: any dtype, only raw. Codes: of a float; shared has 8 bits, raw too. */
 static bool bits_fit(const eens_tensor *tensor) {
-    if (tensor->bits != 0 && !is_float(tensor->dtype)) {
-        return false;
+    const uint32_t floats =
+        1u << EENS_FLOAT32 | 1u << EENS_FLOAT16 | 1u << EENS_DOUBLE | 1u << EENS_BFLOAT16;
+    bool fixed = tensor->method == EENS_RAW || tensor->method == EENS_SHARED;
+    if (tensor->bits == 0) {
+        return tensor->method == EENS_RAW;
     }
-    switch (tensor->method) {
-    case EENS_RAW: return tensor->bits == 0 || tensor->bits == 8;
-    case EENS_SHARED: return tensor->bits == 8;
-    default: return tensor->bits >= 2 && tensor->bits <= 8;
-    }
+    return (floats >> tensor->dtype & 1) != 0 && tensor->bits >= (fixed ? 8 : 2) &&
+           tensor->bits <= 8;
 }
 
 /* method, coder, bits, predictor, digits (S4.3), in this order. */
@@ -88,10 +80,7 @@ static eens_status check_method(eens_status unknown, const eens_tensor *tensor) 
     if (tensor->method > EENS_DRAWN || tensor->coder > EENS_ENTROPY) {
         return unknown;
     }
-    if (tensor->method == EENS_RAW && tensor->coder != EENS_FIXED) {
-        return EENS_ERR_RECORD;
-    }
-    if (!bits_fit(tensor)) {
+    if ((tensor->method == EENS_RAW && tensor->coder != EENS_FIXED) || !bits_fit(tensor)) {
         return EENS_ERR_RECORD;
     }
     if (tensor->predictor > EENS_TRANSFORM) {
@@ -103,20 +92,17 @@ static eens_status check_method(eens_status unknown, const eens_tensor *tensor) 
     if (tensor->digits > EENS_PLANES) {
         return unknown;
     }
-    if ((tensor->digits != EENS_NO_DIGITS) != (tensor->method == EENS_SHARED)) {
-        return EENS_ERR_RECORD;
-    }
-    return EENS_OK;
+    return (tensor->digits != EENS_NO_DIGITS) == (tensor->method == EENS_SHARED) ? EENS_OK
+                                                                                : EENS_ERR_RECORD;
 }
 
 static bool copies_fit(const eens_tensor *tensor, uint32_t members) {
-    switch (tensor->method) {
-    case EENS_SHARED:
-        return tensor->copies == members && members >= 2 && members <= EENS_MAX_SHARED;
-    case EENS_JOINT: return tensor->copies == members && members >= 2;
-    case EENS_DRAWN: return tensor->copies == members;
-    default: return tensor->copies == members || tensor->copies == 1;
+    bool shared = tensor->method == EENS_SHARED;
+    if (tensor->copies == 1 && tensor->method <= EENS_PLAIN) {
+        return true;
     }
+    return tensor->copies == members && members <= (shared ? EENS_MAX_SHARED : EENS_MAX_MEMBERS) &&
+           members >= (shared || tensor->method == EENS_JOINT ? 2 : 1);
 }
 
 static bool grid_fits(const eens_tensor *tensor) {
@@ -124,14 +110,11 @@ static bool grid_fits(const eens_tensor *tensor) {
     if (tensor->channel_axis != EENS_NO_AXIS && tensor->channel_axis >= tensor->ndim) {
         return false;
     }
-    if (drawn ? tensor->parent_levels < 1 || tensor->parent_levels > 127
-              : tensor->parent_levels != 0 || tensor->key != 0) {
+    if (drawn ? tensor->parent_levels - 1u >= 127 : (tensor->parent_levels | tensor->key) != 0) {
         return false;
     }
-    if (drawn || tensor->bits == 0) {
-        return tensor->zero_point == 0;
-    }
-    return tensor->zero_point >= -128 && tensor->zero_point <= 127;
+    return drawn || tensor->bits == 0 ? tensor->zero_point == 0
+                                      : tensor->zero_point == (int8_t)tensor->zero_point;
 }
 
 /* P and block_count (S4.5). */

@@ -157,7 +157,8 @@ static bool decode_runs(eens_shared *block) {
 eens_status eens_shared_decode(const eens_job *job) {
     eens_shared block;
     const uint8_t *bytes;
-    eens_status status = eens_block_view(job, &bytes);
+    eens_status status = 
+        eens_piece(job, 0, job->block.size, job->block.crc, job->workspace, &bytes);
     if (status != EENS_OK) {
         return status;
     }

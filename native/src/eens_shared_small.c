@@ -159,7 +159,8 @@ static bool decode_runs(shared_block *block) {
 eens_status eens_shared_decode(const eens_job *job) {
     shared_block block;
     const uint8_t *bytes;
-    eens_status status = eens_block_view(job, &bytes);
+    eens_status status = 
+        eens_piece(job, 0, job->block.size, job->block.crc, job->workspace, &bytes);
     block.job = job;
     if (status == EENS_OK &&
         !(open_block(&block, bytes, job->block.size) && decode_runs(&block))) {

@@ -72,84 +72,59 @@ static eens_status open_classes(const eens_file *file, const eens_tensor *tensor
     return count != 0 && count % sets == 0 && count / sets <= most ? EENS_OK : EENS_ERR_RECORD;
 }
 
-/* The bodies have been checked before, all of them. */
-eens_status eens_tables_check(const eens_file *file, const eens_tensor *tensor) {
-    eens_classes classes;
-    uint32_t count;
-    eens_status status = open_classes(file, tensor, &classes, &count);
-    uint32_t first = (uint32_t)tensor->first_table + tensor->table_count - count;
-    for (uint32_t i = 0; i < count && status == EENS_OK; i++) {
-        eens_table table;
-        uint8_t group[1];
-        status = eens_table_at(file, first + i, &table);
-        if (status == EENS_OK && table.kind != EENS_PREFIX_CODE) {
-            status = EENS_ERR_RECORD;
-        }
-        if (status == EENS_OK && classes.columns != 0) {
-            const uint8_t *body = eens_view(file, table.offset, 1, group);
-            status = body == NULL ? EENS_ERR_READ : *body != 1 ? EENS_ERR_RECORD : EENS_OK;
-        }
+/* Table number i of the tensor's tables of kind 1 takes part in the common shape of its set. Not
+ * having been checked since the file was opened, it is checked again. */
+static eens_status add_shape(const eens_file *file, const eens_tensor *tensor, uint32_t i,
+                             eens_coding *coding) {
+    eens_codes_ready *code = &coding->codes_ready[i >= coding->table_count];
+    bool has_classes = coding->classes.columns != 0;
+    eens_table table;
+    eens_prefix prefix;
+    eens_status status = eens_table_at(file, coding->first_table + i, &table);
+    if (status == EENS_OK && table.kind != EENS_PREFIX_CODE) {
+        status = EENS_ERR_TABLE;
     }
-    return status;
-}
-
-/* The common shape of count prefix codes from number first on. Not having been checked since the
- * file was opened, they are checked again. */
-static eens_status load_shape(const eens_file *file, const eens_tensor *tensor, uint32_t first,
-                              uint32_t count, bool has_classes, eens_codes_ready *code) {
-    code->width = 0;
-    code->stride = 0;
-    code->entry = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        eens_table table;
-        eens_prefix prefix;
-        eens_status status = eens_table_at(file, first + i, &table);
-        if (status == EENS_OK && table.kind != EENS_PREFIX_CODE) {
-            status = EENS_ERR_TABLE;
-        }
-        if (status == EENS_OK) {
-            status = eens_prefix_check(file, &table, longest_length(file), &prefix, NULL);
-        }
-        if (status != EENS_OK) {
-            return status;
-        }
-        code->group = prefix.group;
-        code->low = prefix.low;
-        code->values = prefix.values;
-        code->width = prefix.longest > code->width ? prefix.longest : code->width;
-        if (!has_classes) {
-            eens_groups_of(&prefix, (uint64_t)tensor->elements * tensor->copies, code);
-        }
-        uint32_t bytes = eens_ready_bytes(&prefix, code);
-        code->stride = (uint16_t)(bytes > code->stride ? bytes : code->stride);
-        if (has_classes && prefix.group != 1) {
-            return EENS_ERR_TABLE;
-        }
+    if (status == EENS_OK) {
+        status = eens_prefix_check(file, &table, longest_length(file), &prefix, NULL);
     }
-    return EENS_OK;
+    if (status != EENS_OK) {
+        return status;
+    }
+    code->group = prefix.group;
+    code->low = prefix.low;
+    code->values = prefix.values;
+    code->width = prefix.longest > code->width ? prefix.longest : code->width;
+    if (!has_classes) {
+        eens_groups_of(&prefix, (uint64_t)tensor->elements * tensor->copies, code);
+    }
+    uint32_t bytes = eens_ready_bytes(&prefix, code);
+    code->stride = (uint16_t)(bytes > code->stride ? bytes : code->stride);
+    return has_classes && prefix.group != 1 ? EENS_ERR_TABLE : EENS_OK;
 }
 
 /* Everything but what lies in the workspace. */
 static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
                                eens_coding *coding) {
     uint32_t count;
+    memset(coding, 0, sizeof *coding);
     eens_status status = open_classes(file, tensor, &coding->classes, &count);
     if (status != EENS_OK) {
         return status;
     }
-    bool has_classes = coding->classes.columns != 0;
-    bool joint = tensor->method == EENS_JOINT;
-    coding->table_count = (uint16_t)(joint ? count / 2 : count);
     coding->first_table = (uint16_t)(tensor->first_table + tensor->table_count - count);
+    coding->table_count = (uint16_t)(tensor->method == EENS_JOINT ? count / 2 : count);
     coding->classes.most = (uint8_t)(coding->table_count - 1);
-    coding->others.stride = 0;
-    status = load_shape(file, tensor, coding->first_table, coding->table_count, has_classes,
-                        &coding->first);
-    if (status == EENS_OK && joint) {
-        uint32_t others = (uint32_t)coding->first_table + coding->table_count;
-        status = load_shape(file, tensor, others, coding->table_count, has_classes, &coding->others);
+    for (uint32_t i = 0; i < count && status == EENS_OK; i++) {
+        status = add_shape(file, tensor, i, coding);
     }
     return status;
+}
+
+/* The bodies have been checked before, all of them: what is wrong is which tables are named. */
+eens_status eens_tables_check(const eens_file *file, const eens_tensor *tensor) {
+    eens_coding coding;
+    eens_status status = load_coding(file, tensor, &coding);
+    return status == EENS_ERR_TABLE ? EENS_ERR_RECORD : status;
 }
 
 /* Codes of one copy of the largest block, or of all members. */
@@ -159,38 +134,30 @@ static size_t code_bytes(const eens_tensor *tensor) {
     return (size_t)most * (tensor->method == EENS_JOINT ? tensor->copies : 1u);
 }
 
-/* Cuts the parts off the workspace in the order of their places; returns their bytes. */
-static size_t divide(const eens_tensor *tensor, uint8_t *workspace, eens_coding *coding) {
-    size_t tables = (size_t)coding->table_count * coding->first.stride;
-    size_t others = (size_t)coding->table_count * coding->others.stride; /* 0 if not joint */
-    size_t chunk = coding->classes.columns != 0 ? EENS_CHUNK_BYTES : 0;
-    size_t columns = EENS_COLUMN_BYTES * (size_t)coding->classes.columns;
-    size_t codes = code_bytes(tensor);
-    if (workspace != NULL) {
-        coding->first.tables = workspace;
-        coding->others.tables = workspace + tables;
-        coding->chunk = workspace + tables + others;
-        coding->codes = (int8_t *)coding->chunk + chunk + columns;
-        coding->input = coding->chunk + chunk + columns + codes;
-    }
-    return tables + others + chunk + columns + codes;
+static size_t coding_bytes(const eens_tensor *tensor, const eens_coding *coding) {
+    bool has_classes = coding->classes.columns != 0;
+    size_t strides = (size_t)coding->codes_ready[0].stride + coding->codes_ready[1].stride;
+    return coding->table_count * strides + code_bytes(tensor) +
+           (has_classes ? EENS_CHUNK_BYTES + EENS_COLUMN_BYTES * (size_t)coding->classes.columns
+                        : 0);
 }
 
 eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, size_t *size) {
     eens_coding coding;
     eens_status status = load_coding(file, tensor, &coding);
-    *size = status == EENS_OK ? divide(tensor, NULL, &coding) : 0;
+    *size = status == EENS_OK ? coding_bytes(tensor, &coding) : 0;
     return status;
 }
 
-static eens_status build_set(const eens_file *file, uint32_t first, uint32_t count,
-                             const eens_codes_ready *code) {
-    for (uint32_t i = 0; i < count; i++) {
+/* The tables of one shape, at the workspace's beginning, which is moved behind them. */
+static eens_status build_set(eens_job *job, uint32_t first, uint32_t count,
+                             eens_codes_ready *code) {
+    code->tables = job->workspace;
+    for (uint32_t i = 0; i < count; i++, job->workspace += code->stride) {
         eens_table table;
-        eens_status status = eens_table_at(file, first + i, &table);
+        eens_status status = eens_table_at(job->file, first + i, &table);
         if (status == EENS_OK) {
-            status = eens_prefix_build(file, &table, code,
-                                       code->tables + (size_t)i * code->stride);
+            status = eens_prefix_build(job->file, &table, code, job->workspace);
         }
         if (status != EENS_OK) {
             return status;
@@ -199,25 +166,31 @@ static eens_status build_set(const eens_file *file, uint32_t first, uint32_t cou
     return EENS_OK;
 }
 
-eens_status eens_coding_begin(const eens_job *job, eens_coding *coding) {
-    const eens_file *file = job->file;
-    eens_status status = load_coding(file, job->tensor, coding);
+eens_status eens_coding_begin(eens_job *job, eens_coding *coding) {
+    eens_status status = load_coding(job->file, job->tensor, coding);
     if (status != EENS_OK) {
         return status;
     }
-    size_t size = divide(job->tensor, job->workspace, coding);
+    size_t size = coding_bytes(job->tensor, coding);
     if (job->workspace_size < size) {
         return EENS_ERR_WORKSPACE;
     }
-    status = build_set(file, coding->first_table, coding->table_count, &coding->first);
-    if (status == EENS_OK && job->tensor->method == EENS_JOINT) {
-        uint32_t others = (uint32_t)coding->first_table + coding->table_count;
-        status = build_set(file, others, coding->table_count, &coding->others);
+    job->workspace_size -= size;
+    uint32_t sets = job->tensor->method == EENS_JOINT ? 2 : 1;
+    for (uint32_t set = 0; set < sets && status == EENS_OK; set++) {
+        status = build_set(job, coding->first_table + set * coding->table_count,
+                           coding->table_count, &coding->codes_ready[set]);
     }
-    if (status == EENS_OK && coding->classes.columns != 0 &&
-        !eens_classes_spread(&coding->classes, coding->chunk + EENS_CHUNK_BYTES)) {
-        status = EENS_ERR_READ;
+    coding->chunk = job->workspace;
+    if (coding->classes.columns != 0) {
+        job->workspace += EENS_CHUNK_BYTES;
+        if (status == EENS_OK && !eens_classes_spread(&coding->classes, job->workspace)) {
+            status = EENS_ERR_READ;
+        }
+        job->workspace += EENS_COLUMN_BYTES * (size_t)coding->classes.columns;
     }
+    coding->codes = (int8_t *)job->workspace;
+    job->workspace += code_bytes(job->tensor);
     return status;
 }
 

@@ -9,10 +9,9 @@ static bool lie_in(uint32_t first, uint32_t count, uint32_t all) {
 /* The record was checked when the file was opened. Storage may change or misread since, so every
  * number that will be used is checked again, against the parts of the file that it points into. */
 static bool parts_exist(const eens_file *file, const eens_tensor *tensor) {
-    uint32_t scales = (file->tables_offset - file->scales_offset) / 4;
-    return lie_in(tensor->name_offset, tensor->name_size, eens_names_size(file)) &&
+    return lie_in(tensor->name_offset, tensor->name_size, file->names_size) &&
            tensor->name_size <= EENS_MAX_NAME &&
-           lie_in(tensor->scale_index, tensor->scale_count, scales) &&
+           lie_in(tensor->scale_index, tensor->scale_count, file->scale_count) &&
            (tensor->scale_count != 0) == (tensor->bits != 0) &&
            lie_in(tensor->first_block, tensor->block_count, file->block_count) &&
            tensor->data_offset <= file->size;
@@ -43,7 +42,7 @@ static eens_status compare_at(const eens_file *file, uint32_t index, const char 
     }
     uint32_t offset = eens_load32(field);
     uint32_t size = eens_load16(field + 4);
-    if (!lie_in(offset, size, eens_names_size(file))) {
+    if (!lie_in(offset, size, file->names_size)) {
         return EENS_ERR_RECORD;
     }
     return eens_name_compare(file, offset, size, (const uint8_t *)name, name_size, order);

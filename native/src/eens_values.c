@@ -200,54 +200,62 @@ static void spread_int16(bool vector, const int8_t *codes, uint32_t count, int16
 }
 
 /* The next codes, at most CHUNK; false: the storage could not be read. */
-static bool spread_chunk(scale_window *window, const eens_tensor *tensor, const int8_t *codes,
-                         uint32_t at, uint32_t count, uint8_t type, void *output) {
+static bool spread_chunk(scale_window *window, const eens_job *job, const int8_t *codes,
+                         uint32_t at, uint32_t count, void *output) {
     float values[CHUNK];
     int8_t chunk[CHUNK] = {0};
+    int32_t zero_point = job->tensor->zero_point;
     if (!window_next(window, count)) {
         return false;
     }
     if (count == CHUNK) {
         memcpy(chunk, codes + at, CHUNK);
-        if (type == EENS_FLOAT32) {
-            multiply((float *)output + at, chunk, window->scales, tensor->zero_point);
+        if (job->type == EENS_FLOAT32) {
+            multiply((float *)output + at, chunk, window->scales, zero_point);
             return true;
         }
     } else {
         memcpy(chunk, codes + at, count);
     }
-    multiply(values, chunk, window->scales, tensor->zero_point);
-    put_values(output, type, at, values, count);
+    multiply(values, chunk, window->scales, zero_point);
+    put_values(output, job->type, at, values, count);
     return true;
 }
 
 /* In place: a value of b bytes written at element i ends at byte b (i + 1), and the first code not
  * yet read is byte (b - 1) count + i + 1, never before that, as i + 1 <= count. */
-eens_status eens_spread(bool vector, const eens_file *file, const eens_tensor *tensor,
-                        const int8_t *codes, uint32_t first, uint32_t count, uint8_t type,
+eens_status eens_spread(const eens_job *job, uint32_t first, uint32_t count, const int8_t *codes,
                         void *output) {
     scale_window window;
     uint32_t part;
-    if (type == EENS_INT16) {
-        spread_int16(vector, codes, count, output);
+    if (job->type == EENS_INT8) {
+        if (codes != output) {
+            memcpy(output, codes, count);
+        }
+        return EENS_OK;
+    }
+    if (job->type == EENS_INT16) {
+        spread_int16(job->vector, codes, count, output);
         return EENS_OK;
     }
     if (count == 0) {
         return EENS_OK;
     }
-    vector = vector && (type == EENS_FLOAT32 || type == EENS_FLOAT16);
-    window_begin(&window, file, tensor, first);
+    bool vector = job->vector && (job->type == EENS_FLOAT32 || job->type == EENS_FLOAT16);
+    window_begin(&window, job->file, job->tensor, job->block.first + first);
     for (uint32_t at = 0; at < count; at += part) {
 #if defined(EENS_VECTOR)
-        eens_grid grid = {tensor->zero_point, type};
-        uint8_t *here = (uint8_t *)output + (type == EENS_FLOAT32 ? 4 : 2) * (size_t)at;
+        eens_grid grid = {job->tensor->zero_point, job->type};
+        uint8_t *here = (uint8_t *)output + job->element * (size_t)at;
         part = vector ? spread_vector(&window, grid, codes + at, count - at, here) : 0;
         if (part != 0) {
             continue;
         }
+#else
+        (void)vector;
 #endif
         part = count - at < CHUNK ? count - at : CHUNK;
-        if (!spread_chunk(&window, tensor, codes, at, part, type, output)) {
+        if (!spread_chunk(&window, job, codes, at, part, output)) {
             return EENS_ERR_READ;
         }
     }

@@ -34,17 +34,18 @@ static uint64_t to_double(uint32_t bits) {
 static void put_value(uint8_t *output, uint8_t type, float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    if (type == EENS_FLOAT32) {
-        memcpy(output, &bits, 4);
-    } else if (type == EENS_DOUBLE) {
+    if (type == EENS_DOUBLE) {
         uint64_t wide = to_double(bits);
         memcpy(output, &wide, 8);
-    } else {
-        uint32_t half = type == EENS_FLOAT16 ? to_float16(bits)
-                                             : (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16;
-        uint16_t two = (uint16_t)half;
-        memcpy(output, &two, 2);
+        return;
     }
+    if (type == EENS_FLOAT32) {
+        memcpy(output, &bits, 4);
+        return;
+    }
+    uint16_t half = (uint16_t)(type == EENS_FLOAT16 ? to_float16(bits)
+                                                    : (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+    memcpy(output, &half, 2);
 }
 
 /* Positions of a channel in a row; the tensor has elements, so no dim is 0. */
@@ -61,31 +62,32 @@ static uint32_t inner_of(const eens_tensor *tensor) {
 
 /* In place: a value of b bytes written at element i ends at byte b (i + 1), and the first code not
  * yet read is byte (b - 1) count + i + 1, never before that, as i + 1 <= count. */
-eens_status eens_spread(bool vector, const eens_file *file, const eens_tensor *tensor,
-                        const int8_t *codes, uint32_t first, uint32_t count, uint8_t type,
+eens_status eens_spread(const eens_job *job, uint32_t at, uint32_t count, const int8_t *codes,
                         void *output) {
-    (void)vector;
+    const eens_tensor *tensor = job->tensor;
     eens_cursor scales;
-    uint8_t *at = output;
+    uint8_t *element = output;
     uint32_t inner = inner_of(tensor);
-    uint32_t channel = first / inner % tensor->scale_count; /* the one whose scale comes next */
-    uint32_t skip = first % inner;
+    uint32_t channel = (job->block.first + at) / inner % tensor->scale_count; /* whose scale comes next */
+    uint32_t skip = (job->block.first + at) % inner;
     uint32_t left = 0; /* positions of the channel before */
     float scale = 0;
-    eens_cursor_begin(&scales, file, file->scales_offset + 4 * (tensor->scale_index + channel),
-                      4 * (tensor->scale_count - channel));
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++, element += job->element) {
         int16_t code = codes[i];
-        if (type == EENS_INT16) {
-            memcpy(at, &code, 2);
-            at += 2;
+        if (job->type == EENS_INT8) {
+            *element = (uint8_t)code;
+            continue;
+        }
+        if (job->type == EENS_INT16) {
+            memcpy(element, &code, 2);
             continue;
         }
         if (left == 0) {
-            if (channel == tensor->scale_count) {
-                channel = 0;
-                eens_cursor_begin(&scales, file, file->scales_offset + 4 * tensor->scale_index,
-                                  4 * tensor->scale_count);
+            if (i == 0 || channel == tensor->scale_count) {
+                channel = i == 0 ? channel : 0;
+                eens_cursor_begin(&scales, job->file,
+                                  job->file->scales_offset + 4 * (tensor->scale_index + channel),
+                                  4 * (tensor->scale_count - channel));
             }
             const uint8_t *bytes = eens_take(&scales, 4);
             if (bytes == NULL) {
@@ -98,8 +100,7 @@ eens_status eens_spread(bool vector, const eens_file *file, const eens_tensor *t
             skip = 0;
         }
         left--;
-        put_value(at, type, scale * (float)(code - tensor->zero_point));
-        at += eens_dtype_bytes(type);
+        put_value(element, job->type, scale * (float)(code - tensor->zero_point));
     }
     return EENS_OK;
 }

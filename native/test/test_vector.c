@@ -128,17 +128,20 @@ static void check_spread(const grid_case *given, uint8_t type, uint32_t at, uint
     uint8_t scalar[8 * LENGTHS];
     uint8_t *all;
     uint32_t element = eens_dtype_bytes(type);
-    uint32_t first = at * 5;
+    eens_job job = {.file = &given->file, .tensor = &given->tensor, .type = type};
+    job.element = (uint8_t)element;
+    job.block.first = at * 5;
     uint8_t *vector = grab(at / element * element, element * count, &all);
     uint8_t *tail = vector + (element - 1) * (size_t)count;
     for (uint32_t i = 0; i < count; i++) {
         codes[i] = (int8_t)random24();
     }
-    eens_spread(false, &given->file, &given->tensor, codes, first, count, type, scalar);
-    eens_spread(true, &given->file, &given->tensor, codes, first, count, type, vector);
+    eens_spread(&job, 0, count, codes, scalar);
+    job.vector = true;
+    eens_spread(&job, 0, count, codes, vector);
     check(memcmp(scalar, vector, element * count) == 0, "values", type, at, count);
     memcpy(tail, codes, count);
-    eens_spread(true, &given->file, &given->tensor, (int8_t *)tail, first, count, type, vector);
+    eens_spread(&job, 0, count, (int8_t *)tail, vector);
     check(memcmp(scalar, vector, element * count) == 0, "values in place", type, at, count);
     free(all);
 }
