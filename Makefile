@@ -73,7 +73,7 @@ vectors: $(VENV)/dev ## write the golden vectors anew; review the difference bef
 	$(BIN)/python -m tests.make_vectors
 
 bench: $(VENV)/bench $(if $(DATA),$(VENV)/torch) ## measure speed; with DATA=DIR (MNIST, Fashion-MNIST as idx files) sizes too
-	$(BIN)/python -m benchmarks $(if $(DATA),all --data '$(DATA)',speed)
+	$(BIN)/python -m benchmarks $(if $(DATA),all --data '$(DATA)',decode encode instructions)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""`make bench`: measure, print the tables, save them with the machine in words."""
+"""`make bench`: measure, print the tables, save them with the machine in words, draw them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks import report
+from benchmarks.decode import measure_decode
+from benchmarks.encode import measure_encode
 from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, make_ensemble
 from benchmarks.instructions import PROCESSOR, measure_instructions
 from benchmarks.machine import describe
 from benchmarks.sizes import measure_nll, measure_sizes
-from benchmarks.speed import measure_decode, measure_encode
 from edgeens.errors import EdgeensError, MissingPackageError
 from edgeens.progress import Progress
 from edgeens.tables import number, render
 
 RESULTS = Path(__file__).parent / "results"
+WHAT = ("decode", "encode", "instructions", "sizes", "all")
 
 
 def main() -> int:
-    """Run what was asked for: sizes take ten minutes, training before the first ten, others one."""
+    """Run what was asked for: sizes take ten minutes, training before the first ten, others two."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "what", nargs="?", default="all", choices=("speed", "instructions", "sizes", "all")
+        "what", nargs="*", choices=WHAT, default="all", metavar="WHAT", help=", ".join(WHAT)
     )
     parser.add_argument(
         "--data",
@@ -44,44 +47,38 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     machine = describe()
     print(machine)
+    asked = set(WHAT) if "all" in options.what else set(options.what)
     try:
-        if options.what in ("sizes", "all"):
+        if "sizes" in asked:  # first: it says at once which data are missing
             sizes(machine, options.data, options.cache)
+        if "decode" in asked:
+            decode(machine, options.cache)
+        if "encode" in asked:
+            encode(machine, options.cache)
+        if "instructions" in asked:
+            instructions()
     except EdgeensError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if options.what in ("speed", "all"):
-        speed(machine)
-    if options.what in ("instructions", "all"):
-        instructions()
     return 0
 
 
-def speed(machine: str) -> None:
-    """Print and save the speed of decoding and encoding."""
-    decode = measure_decode()
-    print(
-        render(
-            ["decode 4 members to float32", "bits/mw", "time / memcpy", "Mmw/s"],
-            [
-                [
-                    row["way"],
-                    number(row["bits_mw"], 2),
-                    number(row["relative"], 2),
-                    f"{row['mmw_s']:.0f}",
-                ]
-                for row in decode
-            ],
-        )
-    )
-    encode = measure_encode()
-    print(
-        render(
-            ["encode 10 M weights x 4", "seconds", "Mmw/s"],
-            [[row["stage"], number(row["seconds"], 2), f"{row['mmw_s']:.0f}"] for row in encode],
-        )
-    )
-    _save("speed.json", {"machine": machine, "decode": decode, "encode": encode})
+def decode(machine: str, cache: Path) -> None:
+    """Print, save and draw the speed of decoding."""
+    from benchmarks.pictures import draw_decode
+
+    rows = measure_decode(cache)
+    print("time / memcpy on one thread (on two)")
+    print(report.entropy_table(rows), report.way_table(rows), sep="\n\n")
+    _save("decode.json", {"machine": machine, "decode": rows})
+    draw_decode(rows, RESULTS / "decode.png")
+
+
+def encode(machine: str, cache: Path) -> None:
+    """Print and save the speed of encoding."""
+    rows = measure_encode(cache)
+    print(report.encode_table(rows))
+    _save("encode.json", {"machine": machine, "encode": rows})
 
 
 def instructions() -> None:

@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from benchmarks.convolutions import write_convolutions
 from benchmarks.workloads import gaussian
 from edgeens.datasets.catalogue import IDX_DATASETS, load_dataset
 from edgeens.errors import DataError
@@ -143,19 +144,7 @@ def _train(recipe: Recipe, dataset: str, data: Path | None, work: Path, step: St
 
 
 def _draw_layers(paths: Sequence[Path]) -> None:
-    """Write the layer of the speed benchmark as one convolution a member."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
+    """Write a layer of Gaussian weights as one convolution a member."""
     (tensor,) = gaussian(len(paths)).tensors
-    size = (None, tensor.shape[1], None, None)
     for path, values in zip(paths, tensor.values, strict=True):
-        graph = helper.make_graph(
-            [helper.make_node("Conv", ["x", "w"], ["y"])],
-            "layer",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, size)],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, (None, *size[1:]))],
-            [numpy_helper.from_array(values, "w")],
-        )
-        model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
-        onnx.save(model, str(path))
+        write_convolutions(path, {"w": values})

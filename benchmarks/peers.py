@@ -78,7 +78,8 @@ def _entropy_bits(codes: Codes) -> float:
 def _zstd(data: bytes) -> bytes:
     import zstandard
 
-    return zstandard.ZstdCompressor(level=19).compress(data)
+    packed: bytes = zstandard.ZstdCompressor(level=19).compress(data)
+    return packed
 
 
 def _brotli(data: bytes) -> bytes:

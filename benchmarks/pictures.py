@@ -1,15 +1,17 @@
-"""Pictures of the size benchmark, drawn from its results alone.
+"""Pictures of the benchmarks, drawn from their results alone.
 
-After benchmarks.sizes; needs matplotlib.
+After benchmarks.sizes and benchmarks.decode; needs matplotlib.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from benchmarks.report import OURS_AT, way_at
 from benchmarks.sizes import OURS
+from benchmarks.ways import MEMCPY, NNCODEC
 from edgeens.errors import MissingPackageError
 
 try:
@@ -60,7 +62,7 @@ def draw_sizes(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
             color=_INK,
             linewidth=1,
             linestyle=(0, (4, 2)),
-            label="order-0 entropy of each tensor" if group == 0 else None,
+            label="order-0 entropy of each tensor" if group == 0 else "",
         )
     titles = [ensemble["title"].replace(", ", "\n") for ensemble in ensembles]
     axes.set_xticks(range(len(ensembles)), titles, fontsize=8)
@@ -89,6 +91,53 @@ def draw_nll(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
     _save(figure, path)
 
 
+def draw_decode(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Bars of member weights a second: left the same codes in every coder, right other methods."""
+    figure = Figure(figsize=(13, 5.5), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    compared = [row for row in rows if row["entropy"] is not None and row["way"] != NNCODEC]
+    speeds = {(way_at(row), row["entropy"], row["threads"]): row["mmw_s"] for row in compared}
+    sizes = {(way_at(row), row["entropy"]): row["bits_mw"] for row in compared}
+    entropies = sorted({row["entropy"] for row in compared})
+    for number, way in enumerate(dict.fromkeys(map(way_at, compared))):
+        width = 0.86 / len({way_at(row) for row in compared})
+        places = [group - 0.43 + (number + 0.5) * width for group in range(len(entropies))]
+        color = _OURS if way == OURS_AT else _GREYS[2 * number - 1]
+        for threads, alpha in ((2, 0.35), (1, 1.0)):
+            heights = [speeds[way, entropy, threads] for entropy in entropies]
+            name = way if threads == 1 else None
+            left.bar(places, heights, width * 0.92, color=color, alpha=alpha, label=name)
+        for place, entropy in zip(places, entropies, strict=True):
+            left.annotate(
+                f"{sizes[way, entropy]:.2f}",
+                (place, max(speeds[way, entropy, threads] for threads in (1, 2))),
+                xytext=(0, 3),
+                textcoords="offset points",
+                rotation=90,
+                ha="center",
+                fontsize=7,
+            )
+    left.set_xticks(range(len(entropies)), [f"{entropy} bits" for entropy in entropies])
+    left.set_ylabel("million member weights a second")
+    left.set_title("Same codes of so much entropy, to float32; figures: bits/mw", loc="left")
+    left.legend(fontsize=8, frameon=False, loc="upper left")
+    left.set_ylim(0, 1.3 * max(speeds.values()))
+    others = [row for row in rows if row["entropy"] is None or row["way"] == NNCODEC]
+    names = list(dict.fromkeys(row["way"] for row in others))
+    for threads, alpha in ((2, 0.35), (1, 1.0)):
+        for row in others:
+            if row["threads"] == threads:
+                color = _GREYS[4] if row["way"] in (MEMCPY, NNCODEC) else _OURS
+                right.barh(names.index(row["way"]), row["mmw_s"], color=color, alpha=alpha)
+    right.set_yticks(range(len(names)), names, fontsize=8)
+    right.invert_yaxis()
+    right.set_xlabel("million member weights a second; light: on two threads")
+    right.set_title("Other methods", loc="left")
+    _bare(left)
+    _bare(right, axis="x")
+    _save(figure, path)
+
+
 def _nll_panel(axes: Any, ensemble: dict[str, Any]) -> None:
     together, one = ensemble["float32"], ensemble["one_member"]
     axes.axhline(together, color=_INK, linewidth=1, label="4 float32 members (32 bits)")
@@ -113,9 +162,9 @@ def _nll_panel(axes: Any, ensemble: dict[str, Any]) -> None:
     _bare(axes)
 
 
-def _bare(axes: Any) -> None:
+def _bare(axes: Any, *, axis: Literal["x", "y"] = "y") -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(axis="y", color="#eeeeee")
+    axes.grid(axis=axis, color="#eeeeee")
     axes.set_axisbelow(True)
 
 

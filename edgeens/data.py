@@ -109,16 +109,20 @@ def save_prediction(prediction: Prediction, path: PathLike, *, members: bool) ->
     _save(arrays, path)
 
 
-def write_arrays(container: Container, folder: PathLike) -> list[Path]:
+def write_arrays(container: Container, folder: PathLike, *, threads: int = 1) -> list[Path]:
     """Each member's tensors by name, as member_0.npz, member_1.npz, ... in *folder*.
 
-    bfloat16, which NumPy does not know, is written as uint16 bit patterns.
+    bfloat16, which NumPy does not know, is written as uint16 bit patterns. *threads* is as in
+    Container.decode.
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     written = []
     for member in range(container.members):
         path = Path(folder) / f"member_{member}.npz"
-        _save({name: container.decode(name, member=member) for name in container.names}, path)
+        arrays = {
+            name: container.decode(name, member=member, threads=threads) for name in container.names
+        }
+        _save(arrays, path)
         written.append(path)
     return written
 

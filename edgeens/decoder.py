@@ -160,13 +160,14 @@ class Container:
             as_: "values" (of the tensor's dtype; bfloat16 as uint16 bit patterns), or, for a
                 tensor with codes, "int8" or "int16" (codes), "float32" or "float16" (values).
             out: where to put the result: C-contiguous, writable, of its shape and dtype.
-            threads: workers among which the blocks are divided; the result is the same.
+            threads: workers among which the blocks are divided; they run without Python's global
+                lock, and the result is the same for any number.
 
         Returns:
             *out*, or a new array, of the tensor's shape with *member*, else (copies, *shape).
 
         Raises:
-            DataError: an argument does not fit the tensor.
+            DataError: an argument does not fit the tensor, or there are less than 1 threads.
             FormatError: the tensor is damaged, or this decoder lacks its method or coder.
         """
         info = self.tensor(name)
@@ -179,6 +180,7 @@ class Container:
             )
         if member is not None and not 0 <= member < self.members:
             raise DataError(f"member must lie in 0..{self.members - 1}, but is {member}")
+        _check_threads(threads)
         number, stored = _FORMATS[as_]
         dtype = np.dtype(stored or NUMPY_DTYPES[info.dtype])
         shape = info.shape if member is not None else (info.copies, *info.shape)
@@ -248,8 +250,10 @@ class Container:
             threads: as in decode.
 
         Raises:
+            DataError: there are less than 1 threads.
             FormatError: the first fault, in the order of SPEC ("Verifying").
         """
+        _check_threads(threads)
         for number in range(len(self.sections)):
             self._check_section(number)
         digests = self._digests()
@@ -379,6 +383,11 @@ def _decoded_bytes(info: TensorInfo) -> int:
     return info.copies * math.prod(info.shape) * np.dtype(NUMPY_DTYPES[info.dtype]).itemsize
 
 
+def _check_threads(threads: int) -> None:
+    if threads < 1:
+        raise DataError(f"threads must be at least 1, but is {threads}")
+
+
 def _check_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if not isinstance(out, np.ndarray):
         given = type(out).__name__
@@ -388,6 +397,8 @@ def _check_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Non
         given = "not C-contiguous"
     elif not out.flags.writeable:
         given = "read-only"
+    elif not out.flags.aligned:
+        given = "not aligned for its type"
     else:
         return
     raise DataError(

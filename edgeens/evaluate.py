@@ -32,6 +32,7 @@ def evaluate(
     data: PathLike,
     members: Sequence[PathLike] = (),
     *,
+    threads: int = 1,
     progress: Step | None = None,
 ) -> list[Row]:
     """One row of metrics for the container, and two for the float members if their files are given.
@@ -41,6 +42,7 @@ def evaluate(
         data: .npz with x (or the inputs by name), y and, if wanted, x_ood.
         members: ONNX files that the container was made from: judged as an ensemble, and as single
             models (the mean of the members' figures).
+        threads: of the session of the container.
         progress: called with (what is being run, steps done, steps in all).
 
     Returns:
@@ -54,7 +56,7 @@ def evaluate(
     labelled = load_labelled(data)
     step = progress or (lambda label, done, total: None)
     rows: list[Row] = []
-    with Session(path) as session:
+    with Session(path, threads=threads) as session:
         runs: list[tuple[str, Callable[[Inputs], Outputs]]] = []
         if members:
             runs.append((f"{len(members)} float members", lambda x: run_files(members, x)))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import edgeens.demo
+from edgeens import decoder
 from edgeens.cli import main
 from edgeens.decoder import Container
 
@@ -156,6 +157,35 @@ def test_threads_do_not_change_the_bytes(tmp_path, capsys):
     assert run(capsys, "encode", *MEMBERS, "-o", one)[0] == 0
     assert run(capsys, "encode", *MEMBERS, "--threads", 2, "-o", two)[0] == 0
     assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("form", [[], ["--npz"]])
+def test_decoding_on_several_threads_writes_the_same_files(
+    encoded, tmp_path, capsys, monkeypatch, form
+):
+    monkeypatch.setattr(decoder, "_WORTH_A_THREAD", 1)
+    for threads in (1, 3):
+        folder = tmp_path / str(threads)
+        assert run(capsys, "decode", encoded, "-o", folder, "--threads", threads, *form)[0] == 0
+    for path in (tmp_path / "1").iterdir():
+        assert path.read_bytes() == (tmp_path / "3" / path.name).read_bytes()
+
+
+def test_predictions_on_several_threads_are_the_same(encoded, tmp_path, capsys):
+    written, printed = [], []
+    x = tmp_path / "x.npy"
+    np.save(x, np.load(DATA)["x"][:50])
+    for threads in (1, 2, 4):
+        out = tmp_path / f"{threads}.npz"
+        options = ["--threads", threads]
+        assert run(capsys, "run", encoded, "--input", x, "-o", out, "--members", *options)[0] == 0
+        with np.load(out) as arrays:
+            written.append({name: arrays[name].tobytes() for name in arrays.files})
+        code, rows, _ = run(capsys, "evaluate", encoded, "--data", DATA, "--json", *options)
+        assert code == 0
+        printed.append(rows)
+    assert written[0] == written[1] == written[2]
+    assert printed[0] == printed[1] == printed[2]
 
 
 def test_decoded_members_come_out_as_onnx_and_as_arrays(encoded, tmp_path, capsys):

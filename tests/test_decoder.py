@@ -194,6 +194,35 @@ def test_out_is_filled_where_it_lies(container):
     np.testing.assert_array_equal(row, [np.zeros_like(out[1]), out[1]])
 
 
+@pytest.mark.parametrize("as_", ["float32", "float16", "int8", "int16"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_buffer_of_the_caller_is_filled_in_every_format(container, monkeypatch, as_, threads):
+    """A part of a larger buffer, as a runtime that plans its memory hands out; no byte beside."""
+    monkeypatch.setattr(decoder, "_WORTH_A_THREAD", 1)
+    for info in container.tensors:
+        if info.bits == 0:
+            continue
+        expected = container.decode(info.name, as_=as_)
+        for member in (None, 1):
+            wanted = expected if member is None else expected[member % info.copies]
+            arena = np.full(wanted.nbytes + 32, 0xA5, np.uint8)
+            out = arena[16:-16].view(as_).reshape(wanted.shape)
+            given = container.decode(info.name, member=member, as_=as_, out=out, threads=threads)
+            assert given is out
+            np.testing.assert_array_equal(out, wanted)
+            assert (arena[:16] == 0xA5).all()
+            assert (arena[-16:] == 0xA5).all()
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_less_than_one_thread_is_refused(container, threads):
+    wanted = f"^threads must be at least 1, but is {threads}$"
+    with pytest.raises(DataError, match=wanted):
+        container.decode("plain.5", threads=threads)
+    with pytest.raises(DataError, match=wanted):
+        container.verify(threads=threads)
+
+
 def read_only(array: np.ndarray) -> np.ndarray:
     array.flags.writeable = False
     return array
@@ -206,6 +235,10 @@ def read_only(array: np.ndarray) -> np.ndarray:
         (np.zeros((3, 7, 50)), "of shape (3, 7, 50) and dtype float64"),
         (np.zeros((3, 50, 7), np.float32).swapaxes(1, 2), "not C-contiguous"),
         (read_only(np.zeros((3, 7, 50), np.float32)), "read-only"),
+        (
+            np.zeros(4 * 1050 + 1, np.uint8)[1:].view(np.float32).reshape(3, 7, 50),
+            "not aligned for its type",
+        ),
         ([0.0], "list"),
     ],
 )

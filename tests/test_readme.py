@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import report
 from edgeens import show
 from edgeens.cli import _parser
 from edgeens.decoder import Container
@@ -22,6 +24,9 @@ ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "edgeens" / "demo"
 MEMBERS = sorted(DEMO.glob("member_*.onnx"))
 README = (ROOT / "README.md").read_text()
+
+
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def blocks(language):
@@ -80,3 +85,23 @@ def test_the_tables_of_the_readme_are_those_of_the_demo(tmp_path):
             [float(x) for x in figure.findall(now)],
             atol=0.005,
         )
+
+
+def test_the_figures_of_the_benchmarks_are_those_that_were_saved():
+    saved = {path.stem: json.loads(path.read_text()) for path in RESULTS.glob("*.json")}
+    decoded = saved["decode"]["decode"]
+    for table in (
+        report.size_table(saved["sizes"]["ensembles"]),
+        report.entropy_table(decoded),
+        report.way_table(decoded),
+        report.encode_table(saved["encode"]["encode"]),
+        report.instruction_table(saved["instructions"]["decode"]),
+    ):
+        assert table in README
+    assert f"({saved['decode']['machine']};" in README
+
+
+def test_every_picture_and_result_of_the_readme_is_there():
+    named = re.findall(r"\((benchmarks/results/[^)]*)\)", README)
+    assert len(named) >= 7
+    assert [name for name in named if not (ROOT / name).is_file()] == []

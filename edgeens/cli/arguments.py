@@ -22,6 +22,11 @@ def positive(text: str) -> int:
     return value
 
 
+def threads_option(parser: argparse.ArgumentParser, text: str) -> None:
+    """--threads N; *text* says what they do."""
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help=text)
+
+
 def between(low: int, high: int) -> Any:
     """A type of integers from *low* to *high*."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeens import show
-from edgeens.cli.arguments import file_command, positive
+from edgeens.cli.arguments import file_command, threads_option
 from edgeens.progress import Progress
 
 
@@ -18,12 +18,13 @@ def add_commands(commands: Any) -> None:
     inspect = file_command(commands, "inspect", _inspect, "sizes of a file and of each tensor")
     inspect.add_argument("--json", action="store_true", help="machine-readable")
     verify = file_command(commands, "verify", _verify, "check every checksum and digest of a file")
-    verify.add_argument("--threads", type=positive, default=1, metavar="N", help="workers")
+    threads_option(verify, "workers; the verdict is the same")
     decode = file_command(commands, "decode", _decode, "write each member as a file of its own")
     decode.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to")
     decode.add_argument(
         "--npz", action="store_true", help="arrays by tensor name instead of .onnx (needs no onnx)"
     )
+    threads_option(decode, "workers; same bytes")
 
 
 def _inspect(options: argparse.Namespace) -> None:
@@ -55,10 +56,10 @@ def _decode(options: argparse.Namespace) -> None:
         if options.npz:
             from edgeens.data import write_arrays
 
-            written = write_arrays(container, options.output)
+            written = write_arrays(container, options.output, threads=options.threads)
         else:
             from edgeens.onnx.export import write_members
 
-            written = write_members(container, options.output)
+            written = write_members(container, options.output, threads=options.threads)
     for path in written:
         print(path)

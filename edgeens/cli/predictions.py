@@ -7,8 +7,10 @@ import json
 from typing import Any
 
 from edgeens import show
-from edgeens.cli.arguments import file_command
+from edgeens.cli.arguments import file_command, threads_option
 from edgeens.progress import Progress
+
+_THREADS = "CPU threads that decode, then run a member each"
 
 
 def add_commands(commands: Any) -> None:
@@ -24,6 +26,7 @@ def _run_parser(commands: Any) -> None:
     parser.add_argument("--input", required=True, metavar="X.npy", help=".npy; .npz names inputs")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.npz")
     parser.add_argument("--members", action="store_true", help="also write each member's outputs")
+    threads_option(parser, _THREADS)
 
 
 def _evaluate_parser(commands: Any) -> None:
@@ -31,13 +34,14 @@ def _evaluate_parser(commands: Any) -> None:
     parser.add_argument("--data", required=True, metavar="D.npz", help="x, y and, if wanted, x_ood")
     parser.add_argument("--members", nargs="+", default=[], metavar="M.onnx", help="judge them too")
     parser.add_argument("--json", action="store_true", help="machine-readable")
+    threads_option(parser, _THREADS)
 
 
 def _run(options: argparse.Namespace) -> None:
     from edgeens.data import load_inputs, save_prediction
     from edgeens.onnx.session import Session
 
-    with Session(options.file) as session:
+    with Session(options.file, threads=options.threads) as session:
         prediction = session.predict(load_inputs(options.input))
     save_prediction(prediction, options.output, members=options.members)
 
@@ -46,7 +50,13 @@ def _evaluate(options: argparse.Namespace) -> None:
     from edgeens.evaluate import evaluate
 
     with Progress("evaluating") as progress:
-        rows = evaluate(options.file, options.data, options.members, progress=progress.update)
+        rows = evaluate(
+            options.file,
+            options.data,
+            options.members,
+            threads=options.threads,
+            progress=progress.update,
+        )
     print(json.dumps(rows) if options.json else show.evaluation(rows))
 
 

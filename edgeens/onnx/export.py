@@ -21,11 +21,14 @@ MOST_INSIDE = (1 << 31) - (1 << 26)
 _PAGE = 4096  # ONNX recommends offsets in external data that can be mapped
 
 
-def write_members(container: Container, directory: str | os.PathLike[str]) -> list[Path]:
+def write_members(
+    container: Container, directory: str | os.PathLike[str], *, threads: int = 1
+) -> list[Path]:
     """Write each member of *container* as member_0.onnx, member_1.onnx, ... in *directory*.
 
     Weights above 2 GiB a member go to member_0.onnx.data, ... beside the model. A file is either
-    complete or absent; the folder is made if need be. Returns the paths of the models.
+    complete or absent; the folder is made if need be. *threads* is as in Container.decode. Returns
+    the paths of the models.
 
     Raises:
         DataError: the container holds no graph, or one that does not fit its tensors.
@@ -38,7 +41,8 @@ def write_members(container: Container, directory: str | os.PathLike[str]) -> li
     written = []
     for member in range(container.members):
         tensors = {
-            info.name: container.decode(info.name, member=member) for info in container.tensors
+            info.name: container.decode(info.name, member=member, threads=threads)
+            for info in container.tensors
         }
         path = folder / f"member_{member}.onnx"
         if sum(array.nbytes for array in tensors.values()) > MOST_INSIDE:

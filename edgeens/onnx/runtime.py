@@ -56,15 +56,23 @@ class Members:
     """
 
     def __init__(
-        self, container: Container, *, threads: int, providers: Sequence[Any] | None
+        self,
+        container: Container,
+        *,
+        threads: int,
+        decoders: int,
+        providers: Sequence[Any] | None,
     ) -> None:
-        """Decode every tensor once a copy and build the sessions; *threads* is for one run."""
+        """Decode every tensor once a copy, on *decoders* threads, and build the sessions.
+
+        *threads* are those of one run.
+        """
         self._runtime = import_runtime()
         self._threads = threads
         self._providers = ["CPUExecutionProvider"] if providers is None else list(providers)
         self.count = container.members
         kind, graph = find_skeleton(container)
-        values = self._decoded(container)
+        values = self._decoded(container, decoders)
         if kind == "SKLF":
             session = self._session(graph, {})
             _check_inputs(session, container)
@@ -100,7 +108,7 @@ class Members:
         """Drop the sessions and the weights."""
         self._sessions, self._feeds, self._constants = [], [], []
 
-    def _decoded(self, container: Container) -> list[dict[str, Any]]:
+    def _decoded(self, container: Container, threads: int) -> list[dict[str, Any]]:
         """For each member its tensors by name; a tensor with one copy is the same object in all."""
         members: list[dict[str, Any]] = [{} for _ in range(self.count)]
         for info in container.tensors:
@@ -108,7 +116,7 @@ class Members:
                 if member and info.copies == 1:
                     values[info.name] = members[0][info.name]
                     continue
-                array = container.decode(info.name, member=member, threads=self._threads)
+                array = container.decode(info.name, member=member, threads=threads)
                 values[info.name] = self._value(array, bfloat16=info.dtype == "bfloat16")
         return members
 

@@ -52,7 +52,7 @@ class Session:
 
         Args:
             container: a file, or a Container, which is only read here and may be closed after.
-            threads: CPU threads; up to K of them run a member each.
+            threads: CPU threads: all of them decode, up to K of them then run a member each.
             providers: of ONNX Runtime; default: the CPU.
             class_axis: axis of the classes in the output, the batch axis being 0; default: as the
                 file says, else the last.
@@ -75,7 +75,9 @@ class Session:
 
     def _load(self, container: Container, threads: int, providers: Sequence[Any] | None) -> None:
         workers = min(threads, container.members)
-        self._members = Members(container, threads=threads // workers, providers=providers)
+        self._members = Members(
+            container, threads=threads // workers, decoders=threads, providers=providers
+        )
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self._metadata = dict(container.metadata)
         self._inputs = [

@@ -1,0 +1,104 @@
+"""The results as tables in Markdown, as the README shows them: made from what was saved alone.
+
+After every benchmark; a test compares the README with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from edgeens.tables import number
+
+Row = dict[str, Any]
+
+OURS_AT = "edgeens, entropy"  # one name for the rows of all entropies
+
+
+def entropy_table(rows: Sequence[Row]) -> str:
+    """Time / memcpy of the ways that decode Gaussian codes: a column an entropy."""
+    compared = [row for row in rows if row["entropy"] is not None and not _alone(row)]
+    entropies = sorted({row["entropy"] for row in compared})
+    cells: dict[str, dict[float, dict[int, float]]] = {}
+    for row in compared:
+        of_way = cells.setdefault(way_at(row), {})
+        of_way.setdefault(row["entropy"], {})[row["threads"]] = row["relative"]
+    head = ["same codes, of so many bits", *(f"{entropy} bits" for entropy in entropies)]
+    lines = [[way, *(_cell(of_way[each]) for each in entropies)] for way, of_way in cells.items()]
+    return _markdown(head, lines)
+
+
+def way_table(rows: Sequence[Row]) -> str:
+    """The other ways: bits/mw, time / memcpy, speed on one thread."""
+    others = [row for row in rows if row["entropy"] is None or _alone(row)]
+    cells: dict[str, dict[int, Row]] = {}
+    for row in others:
+        cells.setdefault(row["way"], {})[row["threads"]] = row
+    return _markdown(
+        ["way", "bits/mw", "time / memcpy", "million mw/s"],
+        [
+            [
+                way,
+                number(threads[1]["bits_mw"], 2) if threads[1]["bits_mw"] else "",
+                _cell({count: row["relative"] for count, row in threads.items()}),
+                f"{threads[1]['mmw_s']:.0f}",
+            ]
+            for way, threads in cells.items()
+        ],
+    )
+
+
+def encode_table(rows: Sequence[Row]) -> str:
+    """Seconds and speed of each stage."""
+    return _markdown(
+        ["stage or peer", "million mw", "seconds", "million mw/s"],
+        [
+            [
+                row["stage"],
+                number(row["weights"] / 1e6, 1),
+                number(row["seconds"], 2),
+                number(row["mmw_s"], 0 if row["mmw_s"] >= 100 else 1),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def instruction_table(rows: Sequence[Row]) -> str:
+    """Instructions a member weight."""
+    return _markdown(
+        ["decode to float32", "bits/mw", "instructions/mw"],
+        [[row["way"], number(row["bits_mw"], 2), number(row["instructions"], 1)] for row in rows],
+    )
+
+
+def size_table(ensembles: Sequence[Row]) -> str:
+    """Bits per member weight: a line a coder, a column an ensemble."""
+    rows = [["weight cosine", *(number(ensemble["cosine"], 2) for ensemble in ensembles)]]
+    for of_label in zip(*(ensemble["rows"] for ensemble in ensembles), strict=True):
+        bits = (number(row["bits_per_weight"], 2) for row in of_label)
+        rows.append([of_label[0]["label"], *bits])
+    return _markdown(
+        ["bits/mw, equal 8-bit codes", *(ensemble["title"] for ensemble in ensembles)], rows
+    )
+
+
+def way_at(row: Row) -> str:
+    """The way's name without the entropy of its codes."""
+    return OURS_AT if row["way"].startswith("entropy, ") else str(row["way"])
+
+
+def _alone(row: Row) -> bool:
+    """Whether it is measured at one entropy only."""
+    return str(row["way"]).startswith("NNCodec")
+
+
+def _cell(of_threads: dict[int, float]) -> str:
+    """The ratio on one thread, and in brackets that on two."""
+    one = number(of_threads[1], 2)
+    return f"{one} ({number(of_threads[2], 2)})" if 2 in of_threads else one
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
