@@ -51,6 +51,7 @@ FRAMEWORKS = {
     "onnxruntime": {"onnx", "demo/train_members"},
     "cffi": {"_native_build"},
     "sklearn": {"demo/train_members"},
+    "ivon": {"torch/sampling/ivon"},
     "zstandard": {"size_table"},
     "matplotlib": {"curve", "torch/picture"},
 }

@@ -108,6 +108,21 @@ def test_a_run_is_not_overwritten_but_resumed(data, tmp_path, capsys):
     assert "belongs to a run with seed 0, not 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"independent", "uniform"}))
+def test_every_method_trains_and_its_file_computes_what_its_members_do(data, tmp_path, method):
+    options = ("--members", "2", "--method", method, "--epochs", "2", "--limit-train", "256")
+    assert train(data, tmp_path, *options) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    ensemble, _, stored = report["test"]
+    assert ensemble["accuracy"] > 0.3
+    assert stored["NLL"] == pytest.approx(ensemble["NLL"], abs=1e-5)
+
+
+def test_widths_of_a_method_that_has_its_own_are_refused(data, tmp_path, capsys):
+    assert train(data, tmp_path, "--method", "shared", "--bits", "8") == 1
+    assert "the method 'shared' has widths of its own: leave out --bits" in capsys.readouterr().err
+
+
 def test_missing_data_is_one_sentence(tmp_path, capsys):
     assert train(tmp_path, tmp_path / "out") == 1
     errors = capsys.readouterr().err
@@ -143,7 +158,7 @@ def test_the_recipes_are_listed(capsys):
 
 
 def test_the_command_names_the_methods_that_there_are():
-    assert set(METHODS) <= set(COMMAND_METHODS)
+    assert set(METHODS) == set(COMMAND_METHODS)
 
 
 def test_ctrl_c_says_how_to_go_on(data, tmp_path, capsys, monkeypatch):

@@ -14,7 +14,7 @@ from typing import Any
 
 from edgeens.datasets.catalogue import load_dataset
 from edgeens.datasets.images import Images
-from edgeens.errors import DataError
+from edgeens.errors import DataError, MembersError
 from edgeens.torch.batches import derived_seed
 from edgeens.torch.convert import members_from_modules
 from edgeens.torch.ensemble import EnsembleModule
@@ -30,6 +30,8 @@ Step = Callable[[str, int, int], None]
 RATES = {"shared": 0.03, "lowrank-shared": 0.03, "bayesianbits": 0.01}
 # Methods whose weights stay float32 in training; --bits then says how the file rounds them.
 FLOAT_METHODS = ("independent",)
+# Methods that train on grids of --bits.
+CODED_METHODS = ("uniform", "lowrank", "batchensemble")
 
 
 @dataclass(frozen=True)
@@ -156,9 +158,14 @@ def untrained(recipe: Recipe, options: Options) -> EnsembleModule:
     for member in range(options.members):
         torch.manual_seed(derived_seed(options.seed, "weights", member))
         modules.append(recipe.build())
+    if options.method == "batchensemble":  # whose members differ by their fast weights alone
+        modules = modules[:1] * options.members
     chosen: dict[str, Any] = {}
-    if options.bits is not None and options.method not in FLOAT_METHODS:
-        chosen["bits"] = options.bits
+    if options.method in CODED_METHODS:
+        chosen["bits"] = options.bits or 8
+    elif options.bits is not None and options.method not in FLOAT_METHODS:
+        raise MembersError(f"the method {options.method!r} has widths of its own: leave out --bits")
+    torch.manual_seed(derived_seed(options.seed, "weights", options.members))  # factors are drawn
     return members_from_modules(modules, method=options.method, batch="split", **chosen)
 
 
@@ -174,11 +181,15 @@ def _check_folder(options: Options) -> None:
 def _deterministic() -> Iterator[None]:
     """Let torch choose only algorithms whose results repeat."""
     before = torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it
     torch.use_deterministic_algorithms(True)
+    # Filling empty tensors first guards against reading them; it takes a quarter of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
+        torch.utils.deterministic.fill_uninitialized_memory = filled
         torch.use_deterministic_algorithms(before)
 
 
