@@ -432,3 +432,26 @@ def test_the_checksum_of_the_specification_comes_out_of_c():
     assert lib.eens_crc32c(0, b"123456789", 9) == 0xE3069283
     data = bytes(range(256)) * 1024  # above the size at which the machine's instruction is used
     assert lib.eens_crc32c(0, data, len(data)) == crc32c(data)
+
+
+@pytest.mark.parametrize("bits", range(2, 8))
+@pytest.mark.parametrize("past", [-1, 0], ids=["below", "above"])
+def test_an_entropy_code_out_of_range_is_refused_at_every_position(bits, past):
+    """The check takes eight codes at a time, so every place in a word and behind the last one."""
+    half = 1 << bits - 1
+    inside, outside = (-half, -half - 1) if past else (half - 1, half)
+    for count in (7, 8, 21):
+        for position in range(count):
+            for code in (inside, outside):
+                codes = np.zeros((1, count), np.int8)
+                codes[0, position] = code
+                wide = CodedTensor(
+                    "w", "float32", codes, Grid(8, np.ones(1, np.float32)), "plain", coder="entropy"
+                )
+                with Container.from_bytes(serialise(CodedEnsemble(1, (wide,)))) as container:
+                    container._records[0].bits = bits
+                    if code == inside:
+                        assert container.decode("w", as_="int8")[0, position] == code
+                        continue
+                    with pytest.raises(FormatError, match=r"^a block's content is malformed"):
+                        container.decode("w", as_="int8")
