@@ -106,7 +106,7 @@ def encode(
             on them, and weights are rounded so that the outputs of layers, not the weights
             themselves, stay close (error feedback). Not with *draw*, which rounds at random.
         rate: with *calibration*, how much error to accept for codes that an entropy coder makes
-            short; 0.06 saves about 3 % of the bits at 4 bits, 0 is none.
+            short; 0 is none, and was as good as any on the ensembles measured (docs/DESIGN.md).
         budget: find the smallest file that keeps "nll=+1%" (over the float members on *data*) or
             "accuracy=-0.2%" (of all rows), or the best one within "size=2MB" or "bits=2.0" (per
             member weight); *bits* and *rate* have no say then. Points measured on the way are

@@ -70,10 +70,11 @@ class Trial:
         return data, self._rows(mean)
 
     def distance(self, mean: Floats) -> float:
-        """How far a mean prediction lies from the float members': about their KL divergence.
+        """How far a mean prediction q lies from p, the float members': 2 sum (sqrt p - sqrt q)**2.
 
-        Twice the squared Hellinger distance: the same for small changes, and never negative or
-        infinite. For regression the squared difference, in units of the predictions' variance.
+        Four times the squared Hellinger distance: for small changes the KL divergence, but never
+        negative or infinite. For regression the mean squared difference, in units of the
+        predictions' variance.
         """
         if self.task == "regression":
             return float(np.square(mean - self.mean).mean() / max(self.mean.var(), 1e-300))
