@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from edgeens.datasets.images import Images  # noqa: E402
+from edgeens.decoder import Container  # noqa: E402
 from edgeens.errors import MembersError, MissingPackageError  # noqa: E402
 from edgeens.torch import members_from_modules  # noqa: E402
 from edgeens.torch.batches import Batches  # noqa: E402
@@ -411,3 +414,20 @@ def test_refreshing_leaves_modules_without_statistics_alone():
     before = copy.deepcopy(module)
     refresh_batch_norm(module, [torch.full((1, 3), torch.nan)])  # would not even fit
     assert torch.equal(flat(module), flat(before))
+
+
+def test_the_example_of_the_training_page_runs(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[1] / "docs" / "TRAINING.md").read_text()
+    (example,) = [
+        block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "snapshots" in block
+    ]
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (130, 1, 4, 4), dtype=np.uint8)
+    given = {
+        "images": Images(pixels, np.arange(130) % 10),
+        "network": network().train(),
+        "example": PICTURES[:1],
+    }
+    exec(example.replace("steps=4000", "steps=8"), given)
+    with Container.open("snapshots.eens") as container:
+        assert container.members == 4

@@ -25,7 +25,7 @@ class Plan:
         optimizer: "adam", or "sgd" with Nesterov momentum 0.9.
         learning_rate: the highest; it falls to 0 along half a cosine.
         weight_decay: L2 term of the gradient (not decoupled).
-        warmup_epochs: over which the rate rises to *learning_rate*.
+        warmup_epochs: over which the rate rises to *learning_rate*; a tenth of the run at most.
         patience: epochs without a lower validation NLL after which training stops.
         crop_padding: largest random shift, in pixels.
         flip: whether half of the pictures are mirrored at random.

@@ -95,10 +95,12 @@ def fit(
         objective = nn.parallel.DistributedDataParallel(objective)
     per_epoch = batches.steps_per_epoch
     total = plan.epochs * per_epoch
+    # A run that is cut short, to try something, must not spend itself on warming up.
+    warmup = min(round(plan.warmup_epochs * per_epoch), total // 10)
     losses = torch.tensor(state.loss_sum, dtype=torch.float64, device=device)
     started, saved = time.monotonic() - state.seconds, time.monotonic()
     while state.step < total and not _stopped(state, plan):
-        factor = warm_cosine(state.step, steps=total, warmup=round(plan.warmup_epochs * per_epoch))
+        factor = warm_cosine(state.step, steps=total, warmup=warmup)
         losses += _train_step(objective, optimizer, batches, state.step, factor=factor, seed=seed)
         state.step += 1
         progress(_label(state, plan), state.step, total)
