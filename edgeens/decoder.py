@@ -67,6 +67,7 @@ class Container:
         if limit is not None and not 0 < limit < 1 << 64:
             raise DataError(f"limit must be a positive number of bytes, but is {limit}")
         self._path = path
+        self._mapping = data if isinstance(data, mmap.mmap) else None
         # Holds the buffer, and so the mapping of a file, until nobody uses it any more.
         self._memory: Any = ffi.from_buffer(data)
         self._file = ffi.new("eens_file *")
@@ -112,7 +113,7 @@ class Container:
 
     def close(self) -> None:
         """Let go of the file; what other threads are decoding finishes first."""
-        self._memory = None
+        self._memory = self._mapping = None
 
     def __enter__(self) -> Container:
         """The container itself."""
@@ -339,6 +340,12 @@ class Container:
         memory = self._memory  # keeps the buffer alive until the call returns
         if memory is None:
             raise EdgeensError("the container is closed; open it again")
+        # Reading behind the end of a mapped file would end the process.
+        if self._mapping is not None and self._mapping.size() < len(memory):
+            raise FormatError(
+                int(lib.EENS_ERR_TRUNCATED),
+                f"{self._path}: the file was cut off while it was open: open a whole one",
+            )
         status = function(self._file, *arguments)
         if status != lib.EENS_OK:
             raise self._refusal(status, *self._places(status, where))

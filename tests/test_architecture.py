@@ -30,7 +30,7 @@ ROOMS = {
     "quantize": {"errors", "ensemble", "coded"},
     "container": {"errors", "coded", "atomic", "_host"},
     "decoder": {"errors", "records", "_native"},
-    "onnx": {"errors", "ensemble", "coded", "decoder", "uncertainty", "atomic"},
+    "onnx": {"errors", "ensemble", "coded", "decoder", "records", "uncertainty", "atomic"},
     "data": {"errors", "atomic", "decoder", "uncertainty"},
     "datasets": {"errors", "atomic"},
     "torch": {

@@ -1,17 +1,33 @@
 """Decoded weights in ONNX Runtime's hands: no temporary files, no package onnx.
 
-Between decoder.Container and onnx.session. Weights that are graph inputs are used where they lie:
-one session serves all members, and each member costs its weights once.
+Between onnx.loaded, which decodes, and onnx.session. Weights that are graph inputs are used where
+they lie, so one ONNX Runtime session serves all members; graphs that need constants, and callers
+who want ONNX Runtime to repack weights for speed, get a session a member.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import nullcontext
+from threading import Lock
+from typing import Any, Literal, get_args
 
 from edgeens.decoder import Container
 from edgeens.errors import DataError, EdgeensError, FormatError, MissingPackageError
 from edgeens.onnx.elements import NUMBERS, Array, runtime_type
+from edgeens.onnx.forms import with_codes, with_constants
+from edgeens.onnx.loaded import (
+    Arrays,
+    Streamed,
+    Weights,
+    coded_inputs,
+    decode_codes,
+    decode_values,
+    shared_weights,
+)
+
+Mode = Literal["resident", "compact", "streaming"]
+MODES: tuple[str, ...] = get_args(Mode)
 
 _SECTION = 15  # SPEC S12: a section is malformed
 
@@ -47,7 +63,7 @@ def import_runtime() -> Any:
 
 
 class Members:
-    """All members of a container, decoded and ready to run.
+    """All members of a container, ready to run.
 
     Attributes:
         count: K.
@@ -59,38 +75,61 @@ class Members:
         self,
         container: Container,
         *,
+        mode: Mode,
+        optimize: bool,
         threads: int,
         decoders: int,
         providers: Sequence[Any] | None,
+        identity: tuple[object, ...] | None,
     ) -> None:
-        """Decode every tensor once a copy, on *decoders* threads, and build the sessions.
+        """Decode what the mode wants in memory and build ONNX Runtime's sessions.
 
-        *threads* are those of one run.
+        Args:
+            container: in mode streaming it has to stay open as long as this is used.
+            mode: see `onnx.session.Session`.
+            optimize: constants that ONNX Runtime may repack; for mode resident.
+            threads: of one run.
+            decoders: threads that decode.
+            providers: of ONNX Runtime; None: the CPU.
+            identity: of the file, to share decoded weights with other sessions; None: do not.
         """
         self._runtime = import_runtime()
         self._threads = threads
-        self._providers = ["CPUExecutionProvider"] if providers is None else list(providers)
+        self._providers = self._checked_providers(providers)
         self.count = container.members
         kind, graph = find_skeleton(container)
-        values = self._decoded(container, decoders)
-        if kind == "SKLF":
-            session = self._session(graph, {})
-            _check_inputs(session, container)
-            self._sessions = [session] * self.count
-            self._feeds, self._constants = values, []
+        if kind != "SKLF" and mode != "resident":
+            raise DataError(
+                f"mode {mode} cannot run this graph: it is quantised or has operators from outside "
+                "ONNX, which need their weights as constants; use mode resident"
+            )
+        self._streaming = Lock()
+        self._stream: Streamed | None = None
+        self._kept: Weights | None = None  # what the sessions use without owning it
+        self._constants: list[Any] = []
+        self._sessions: list[Any] = []
+        self._feeds: list[dict[str, Any]] = []
+        if mode == "streaming":
+            self._stream_from(container, graph, decoders)
+        elif mode == "compact":
+            self._keep_codes(container, graph, decoders, identity)
         else:
-            self._sessions = [self._session(graph, member) for member in values]
-            # ONNX Runtime does not promise to copy them, so they live as long as the sessions.
-            self._feeds, self._constants = [{} for _ in values], values
-        names = {info.name for info in container.tensors}
-        self.inputs = [item for item in self._sessions[0].get_inputs() if item.name not in names]
+            self._kept = shared_weights(
+                identity, "values", lambda: decode_values(container, threads=decoders)
+            )
+            if kind == "SKLF" and not optimize:
+                self._feed_values(container, graph)
+            else:
+                self._make_constants(container, kind, graph, optimize=optimize)
+        fed = set(self._feeds[0])
+        self.inputs = [item for item in self._sessions[0].get_inputs() if item.name not in fed]
         self.outputs = self._sessions[0].get_outputs()
 
     def run(self, member: int, feeds: Mapping[str, Array]) -> list[Array]:
         """All outputs of one member, in the order of `outputs`; *feeds* are its checked inputs.
 
-        Raises DataError with ONNX Runtime's reason if it cannot compute them, and EdgeensError
-        after `close`.
+        Raises DataError with ONNX Runtime's reason if it cannot compute them, FormatError if a
+        streamed file is damaged, and EdgeensError after `close`.
         """
         if not self._sessions:
             raise EdgeensError("the session is closed; open it again")
@@ -98,27 +137,73 @@ class Members:
         for item in self.inputs:
             if item.type == runtime_type("bfloat16"):
                 values[item.name] = self._value(feeds[item.name], bfloat16=True)
-        try:
-            outputs: list[Array] = self._sessions[member].run(None, values | self._feeds[member])
-        except Exception as error:  # its errors have no common base below Exception
-            raise DataError(f"ONNX Runtime cannot run the model: {_reason(error)}") from error
+        with self._streaming if self._stream is not None else nullcontext():
+            if self._stream is not None:
+                self._stream.load(member)
+            try:
+                outputs: list[Array] = self._sessions[member].run(
+                    None, values | self._feeds[member]
+                )
+            except Exception as error:  # its errors have no common base below Exception
+                raise DataError(f"ONNX Runtime cannot run the model: {_reason(error)}") from error
         return outputs
 
     def close(self) -> None:
         """Drop the sessions and the weights."""
         self._sessions, self._feeds, self._constants = [], [], []
+        self._kept = self._stream = None
 
-    def _decoded(self, container: Container, threads: int) -> list[dict[str, Any]]:
-        """For each member its tensors by name; a tensor with one copy is the same object in all."""
-        members: list[dict[str, Any]] = [{} for _ in range(self.count)]
-        for info in container.tensors:
-            for member, values in enumerate(members):
-                if member and info.copies == 1:
-                    values[info.name] = members[0][info.name]
-                    continue
-                array = container.decode(info.name, member=member, threads=threads)
-                values[info.name] = self._value(array, bfloat16=info.dtype == "bfloat16")
-        return members
+    def _stream_from(self, container: Container, graph: bytes, decoders: int) -> None:
+        self._stream = Streamed(container, threads=decoders)
+        feeds = self._wrap(container, self._stream.arrays)
+        self._share_one(graph, [feeds] * self.count)
+        _check_inputs(self._sessions[0], container)
+
+    def _keep_codes(
+        self,
+        container: Container,
+        graph: bytes,
+        decoders: int,
+        identity: tuple[object, ...] | None,
+    ) -> None:
+        coded = coded_inputs(container, graph)
+        self._kept = shared_weights(
+            identity, "codes", lambda: decode_codes(container, coded, threads=decoders)
+        )
+        feeds = [self._wrap(container, arrays) for arrays in self._kept.members]
+        self._share_one(with_codes(graph, coded), feeds)
+
+    def _feed_values(self, container: Container, graph: bytes) -> None:
+        feeds = [self._wrap(container, arrays) for arrays in self._arrays()]
+        self._share_one(graph, feeds)
+        _check_inputs(self._sessions[0], container)
+
+    def _make_constants(
+        self, container: Container, kind: str, graph: bytes, *, optimize: bool
+    ) -> None:
+        if kind == "SKLF":
+            infos = container.tensors
+            graph = with_constants(graph, {i.name: (NUMBERS[i.dtype], i.shape) for i in infos})
+        # ONNX Runtime does not promise to copy them, so they live as long as the sessions.
+        self._constants = [self._wrap(container, arrays) for arrays in self._arrays()]
+        self._sessions = [self._session(graph, own, arena=optimize) for own in self._constants]
+        self._feeds = [{} for _ in self._sessions]
+
+    def _arrays(self) -> Arrays:
+        return [] if self._kept is None else self._kept.members
+
+    def _share_one(self, graph: bytes, feeds: list[dict[str, Any]]) -> None:
+        """One session for all members, which differ in what they are fed."""
+        self._sessions = [self._session(graph, {}, arena=False)] * self.count
+        self._feeds = feeds
+
+    def _wrap(self, container: Container, arrays: Mapping[str, Array]) -> dict[str, Any]:
+        """ONNX Runtime's values over the arrays of a member."""
+        dtypes = {info.name: info.dtype for info in container.tensors}
+        return {
+            name: self._value(array, bfloat16=dtypes.get(name) == "bfloat16")
+            for name, array in arrays.items()
+        }
 
     def _value(self, array: Array, *, bfloat16: bool) -> Any:
         """An OrtValue that uses *array* where it lies, and keeps it alive."""
@@ -127,14 +212,14 @@ class Members:
             return make.ortvalue_from_numpy_with_onnx_type(array, NUMBERS["bfloat16"])
         return make.ortvalue_from_numpy(array)
 
-    def _session(self, graph: bytes, constants: Mapping[str, Any]) -> Any:
+    def _session(self, graph: bytes, constants: Mapping[str, Any], *, arena: bool) -> Any:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # its errors come as exceptions; no need to print them too
-        # Both would keep memory between runs that the next member's run cannot use better.
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
+        # Both keep memory between runs, for each session: speed at the price of memory.
+        options.enable_cpu_mem_arena = arena
+        options.enable_mem_pattern = arena
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if constants:
             options.add_external_initializers(list(constants), list(constants.values()))
@@ -144,6 +229,18 @@ class Members:
             raise DataError(
                 f"ONNX Runtime {self._runtime.__version__} cannot load the model: {_reason(error)}"
             ) from error
+
+    def _checked_providers(self, providers: Sequence[Any] | None) -> list[Any]:
+        """Refuse a provider that this ONNX Runtime lacks; it would warn and use the CPU."""
+        wanted = ["CPUExecutionProvider"] if providers is None else list(providers)
+        there = self._runtime.get_available_providers()
+        for provider in wanted:
+            name = provider[0] if isinstance(provider, tuple) else provider
+            if name not in there:
+                raise DataError(
+                    f"this ONNX Runtime has no provider {name!r}; it has {', '.join(there)}"
+                )
+        return wanted
 
 
 def _check_inputs(session: Any, container: Container) -> None:

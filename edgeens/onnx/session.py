@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -18,7 +18,10 @@ from edgeens.decoder import Container
 from edgeens.errors import DataError
 from edgeens.onnx.elements import Array
 from edgeens.onnx.inputs import Input, named_arrays, pieces
-from edgeens.onnx.runtime import Members
+from edgeens.onnx.loaded import file_identity
+from edgeens.onnx.memory import available_bytes
+from edgeens.onnx.modes import choose_mode
+from edgeens.onnx.runtime import MODES, Members, Mode
 from edgeens.uncertainty import (
     Prediction,
     sigmoid,
@@ -34,15 +37,21 @@ TASKS = ("classification", "multilabel", "regression")
 class Session:
     """An ensemble ready to predict.
 
-    The members' weights are decoded when the session is made and stay in memory, once a member
-    (once in all for tensors that the members share). Results are those of the decoded members run
-    one by one. Use it as a context manager, or call `close`. Calls from several threads are safe.
+    Results are those of the decoded members run one by one, in every mode. Use it as a context
+    manager, or call `close`. Calls from several threads are safe. Sessions on the same file share
+    the decoded weights.
+
+    Attributes:
+        mode: "resident", "compact" or "streaming": what was asked for, or chosen.
+        reason: why, in a sentence.
     """
 
     def __init__(
         self,
         container: str | os.PathLike[str] | Container,
         *,
+        mode: Literal["auto", "resident", "compact", "streaming"] = "auto",
+        optimize: bool = False,
         threads: int = 1,
         providers: Sequence[Any] | None = None,
         class_axis: int | None = None,
@@ -51,7 +60,15 @@ class Session:
         """Decode the members and build their graph in ONNX Runtime.
 
         Args:
-            container: a file, or a Container, which is only read here and may be closed after.
+            container: a file, or a Container, which is only read here and may be closed after,
+                except in mode streaming.
+            mode: what stays in memory. "resident": all members' values (K times the weights).
+                "compact": all members' codes of 8 bits, multiplied by their scales in every run
+                (a quarter of that, exactly the same values; slower). "streaming": one member,
+                decoded before each of its runs (slowest; for any K). "auto": the first of them
+                that fits half of the memory available.
+            optimize: for mode resident: let ONNX Runtime repack weights into its fastest layouts,
+                at the price of a slower start and of twice the memory or more.
             threads: CPU threads: all of them decode, up to K of them then run a member each.
             providers: of ONNX Runtime; default: the CPU.
             class_axis: axis of the classes in the output, the batch axis being 0; default: as the
@@ -66,17 +83,60 @@ class Session:
         """
         if threads < 1:
             raise DataError(f"a session has at least 1 thread, not {threads}")
+        if mode not in ("auto", *MODES):
+            raise DataError(f"the mode {mode!r} is not one of auto, {', '.join(MODES)}")
+        if optimize and mode not in ("auto", "resident"):
+            raise DataError(f"optimize is for mode resident, not {mode}")
+        self._own: Container | None = None  # kept open for streaming
         if isinstance(container, Container):
-            self._load(container, threads, providers)
+            self._load(container, mode, optimize, threads, providers, None)
         else:
-            with Container.open(container) as opened:
-                self._load(opened, threads, providers)
+            self._open(container, mode, optimize, threads, providers)
         self._settle(task, class_axis)
 
-    def _load(self, container: Container, threads: int, providers: Sequence[Any] | None) -> None:
-        workers = min(threads, container.members)
+    def _open(
+        self,
+        path: str | os.PathLike[str],
+        mode: str,
+        optimize: bool,
+        threads: int,
+        providers: Sequence[Any] | None,
+    ) -> None:
+        """Open a file, and close it where it is not needed any more."""
+        opened = Container.open(path)
+        try:
+            self._load(opened, mode, optimize, threads, providers, file_identity(path))
+        except BaseException:
+            opened.close()
+            raise
+        if self.mode == "streaming":
+            self._own = opened
+        else:
+            opened.close()
+
+    def _load(
+        self,
+        container: Container,
+        mode: str,
+        optimize: bool,
+        threads: int,
+        providers: Sequence[Any] | None,
+        identity: tuple[object, ...] | None,
+    ) -> None:
+        if mode == "auto":
+            self.mode, self.reason = choose_mode(container, available_bytes(), optimize=optimize)
+        else:
+            self.mode, self.reason = cast(Mode, mode), "asked for"
+        # Members of one file are decoded into one place when they stream, so one runs at a time.
+        workers = 1 if self.mode == "streaming" else min(threads, container.members)
         self._members = Members(
-            container, threads=threads // workers, decoders=threads, providers=providers
+            container,
+            mode=self.mode,
+            optimize=optimize,
+            threads=threads // workers,
+            decoders=threads,
+            providers=providers,
+            identity=identity,
         )
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self._metadata = dict(container.metadata)
@@ -200,6 +260,8 @@ class Session:
         if self._pool is not None:
             self._pool.shutdown()
         self._members.close()
+        if self._own is not None:
+            self._own.close()
 
     def __enter__(self) -> Session:
         """The session itself."""

@@ -1,0 +1,199 @@
+"""Other forms of a container's graph, made from section SKLF without the package onnx.
+
+Between onnx.runtime, which reads the section, and its sessions. In SKLF the weights are inputs of
+the graph (SPEC S11). Here they become constants that ONNX Runtime is handed separately, or int8
+codes and scales with a DequantizeLinear in front of each use. The graph is edited as protobuf
+fields; what is not understood is passed on as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from edgeens.errors import FormatError
+from edgeens.onnx.elements import NUMBERS
+
+_SECTION = 15  # SPEC S12: a section is malformed
+
+# Fields of ONNX's messages, by their numbers in onnx.proto.
+_MODEL_GRAPH, _MODEL_OPSET = 7, 8
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT = 1, 5, 11
+_EXTERNAL = 1
+_INT = 2
+
+_VARINT, _BYTES = 0, 2  # wire types
+
+DEQUANTIZE_OPSET = 13  # the first whose DequantizeLinear knows an axis
+
+
+@dataclass(frozen=True)
+class Codes:
+    """How a weight is fed as codes.
+
+    Attributes:
+        shape: of the weight.
+        axis: of its scales, or None for one scale.
+        scales: how many.
+    """
+
+    shape: tuple[int, ...]
+    axis: int | None
+    scales: int
+
+
+def codes_name(name: str) -> str:
+    """The input that takes a weight's codes."""
+    return f"edgeens.codes/{name}"
+
+
+def scales_name(name: str) -> str:
+    """The input that takes a weight's scales."""
+    return f"edgeens.scales/{name}"
+
+
+def opset(model: bytes) -> int:
+    """Version of ONNX's own operators in a ModelProto; 1 if it does not say."""
+    for number, value in _fields(model):
+        if number == _MODEL_OPSET and isinstance(value, bytes):
+            found = dict(_fields(value))
+            if found.get(1, b"") == b"":
+                version = found.get(2, 1)
+                return version if isinstance(version, int) else 1
+    return 1
+
+
+def with_codes(model: bytes, weights: Mapping[str, Codes]) -> bytes:
+    """The graph with int8 codes and float32 scales as inputs in place of these float32 weights.
+
+    `codes_name` and `scales_name` name the new inputs. The values are those of the decoder: one
+    product of scale and code (SPEC S4.4). Needs opset 13; raises FormatError for a damaged graph.
+    """
+    nodes, inputs = [], []
+    for name, weight in weights.items():
+        inputs.append(_value_info(codes_name(name), NUMBERS["int8"], weight.shape))
+        scales = () if weight.axis is None else (weight.scales,)
+        inputs.append(_value_info(scales_name(name), NUMBERS["float32"], scales))
+        nodes.append(_dequantize(name, weight.axis))
+    return _edited(model, weights, first_nodes=nodes, inputs=inputs, initializers=())
+
+
+def with_constants(model: bytes, weights: Mapping[str, tuple[int, tuple[int, ...]]]) -> bytes:
+    """The graph with these inputs as initializers whose data lie elsewhere.
+
+    *weights* are element type (as ONNX numbers it) and shape by name. ONNX Runtime gets their
+    values through SessionOptions.add_external_initializers. Raises FormatError for a damaged graph.
+    """
+    tensors = [_external(name, dtype, shape) for name, (dtype, shape) in weights.items()]
+    return _edited(model, weights, first_nodes=(), inputs=(), initializers=tensors)
+
+
+def _edited(
+    model: bytes,
+    gone: Mapping[str, object],
+    *,
+    first_nodes: Sequence[bytes],
+    inputs: Sequence[bytes],
+    initializers: Sequence[bytes],
+) -> bytes:
+    """The model without the inputs *gone*, and with what is new in its graph."""
+    parts = []
+    for number, value in _fields(model):
+        if number == _MODEL_GRAPH and isinstance(value, bytes):
+            value = _edited_graph(value, gone, first_nodes, inputs, initializers)
+        parts.append(_field(number, value))
+    return b"".join(parts)
+
+
+def _edited_graph(
+    graph: bytes,
+    gone: Mapping[str, object],
+    first_nodes: Sequence[bytes],
+    inputs: Sequence[bytes],
+    initializers: Sequence[bytes],
+) -> bytes:
+    parts = [_field(_GRAPH_NODE, node) for node in first_nodes]
+    for number, value in _fields(graph):
+        if number == _GRAPH_INPUT and isinstance(value, bytes) and _name(value) in gone:
+            continue
+        parts.append(_field(number, value))
+    parts += [_field(_GRAPH_INPUT, value) for value in inputs]
+    parts += [_field(_GRAPH_INITIALIZER, tensor) for tensor in initializers]
+    return b"".join(parts)
+
+
+def _name(value_info: bytes) -> str:
+    name = dict(_fields(value_info)).get(1, b"")
+    return name.decode() if isinstance(name, bytes) else ""
+
+
+def _value_info(name: str, dtype: int, shape: Sequence[int]) -> bytes:
+    dims = b"".join(_field(1, _field(1, size)) for size in shape)
+    tensor_type = _field(1, dtype) + _field(2, dims)
+    return _field(1, name.encode()) + _field(2, _field(1, tensor_type))
+
+
+def _dequantize(name: str, axis: int | None) -> bytes:
+    node = _field(1, codes_name(name).encode()) + _field(1, scales_name(name).encode())
+    node += _field(2, name.encode()) + _field(4, b"DequantizeLinear")
+    if axis is not None:
+        node += _field(5, _field(1, b"axis") + _field(3, axis) + _field(20, _INT))
+    return node
+
+
+def _external(name: str, dtype: int, shape: Sequence[int]) -> bytes:
+    place = _field(1, b"location") + _field(2, b"edgeens")
+    tensor = b"".join(_field(1, size) for size in shape) + _field(2, dtype)
+    return tensor + _field(8, name.encode()) + _field(13, place) + _field(14, _EXTERNAL)
+
+
+def _field(number: int, value: bytes | int) -> bytes:
+    """One field: an int is a varint, bytes are length-delimited."""
+    if isinstance(value, int):
+        return _varint(number << 3 | _VARINT) + _varint(value)
+    return _varint(number << 3 | _BYTES) + _varint(len(value)) + value
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, low ones first; negative numbers as 64 bits."""
+    number &= (1 << 64) - 1
+    parts = bytearray()
+    while number > 0x7F:
+        parts.append(number & 0x7F | 0x80)
+        number >>= 7
+    parts.append(number)
+    return bytes(parts)
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Number and value of each field; ONNX's models and graphs have varints and bytes only."""
+    at = 0
+    while at < len(message):
+        key, at = _read_varint(message, at)
+        if key & 7 == _VARINT:
+            value, at = _read_varint(message, at)
+            yield key >> 3, value
+        elif key & 7 == _BYTES:
+            size, at = _read_varint(message, at)
+            if size > len(message) - at:
+                raise _damaged()
+            yield key >> 3, message[at : at + size]
+            at += size
+        else:
+            raise _damaged()
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    number = 0
+    for shift in range(0, 70, 7):
+        if at >= len(message):
+            break
+        number |= (message[at] & 0x7F) << shift
+        at += 1
+        if message[at - 1] < 0x80:
+            return number, at
+    raise _damaged()
+
+
+def _damaged() -> FormatError:
+    return FormatError(_SECTION, "the section SKLF is not an ONNX model; encode the file again")

@@ -1,0 +1,43 @@
+"""How much memory there is, and what the ways of running an ensemble take (mode "auto").
+
+Beside onnx.runtime. Linux only: elsewhere the amount is unknown, and nothing is decided by it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUP = Path("/sys/fs/cgroup")
+_UNLIMITED = "max"
+
+
+def available_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
+    """Bytes that this process can still take without swapping; None if the system does not say.
+
+    The lesser of what the kernel calls available and what the control group (v2), such as a
+    container's or a service's, leaves.
+    """
+    found = [_of_kernel(meminfo), _of_group(cgroup)]
+    known = [amount for amount in found if amount is not None]
+    return min(known, default=None)
+
+
+def _of_kernel(meminfo: Path) -> int | None:
+    try:
+        lines = meminfo.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def _of_group(cgroup: Path) -> int | None:
+    try:
+        most = (cgroup / "memory.max").read_text(encoding="ascii").strip()
+        used = (cgroup / "memory.current").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return None if most == _UNLIMITED else max(int(most) - int(used), 0)

@@ -1,0 +1,76 @@
+"""Which mode of running fits the memory there is: mode "auto".
+
+Between onnx.memory and onnx.session. Decided from what the file's records say, before anything is
+decoded.
+"""
+
+from __future__ import annotations
+
+from edgeens.decoder import Container
+from edgeens.errors import DataError
+from edgeens.onnx.elements import numpy_type
+from edgeens.onnx.loaded import coded_inputs
+from edgeens.onnx.runtime import Mode, find_skeleton
+
+SHARE = (
+    0.5  # of the memory available that weights may take; inputs, activations and others need some
+)
+
+
+def choose_mode(container: Container, available: int | None, *, optimize: bool) -> tuple[Mode, str]:
+    """The mode, and why in a sentence.
+
+    *available* bytes of memory, None if unknown; with *optimize* only resident will do.
+    """
+    values = values_bytes(container)
+    if optimize:
+        return "resident", "optimize asks for it"
+    if available is None:
+        return "resident", "how much memory there is could not be found out"
+    room = f"half of the {_megabytes(available)} of memory available"
+    if values <= SHARE * available:
+        return "resident", f"{_megabytes(values)} of weights fit {room}"
+    kind, graph = find_skeleton(container)
+    if kind != "SKLF":
+        return "resident", "the graph needs its weights as constants"
+    try:
+        codes = codes_bytes(container)
+        coded_inputs(container, graph)
+    except DataError:
+        codes = values
+    if codes <= SHARE * available:
+        return (
+            "compact",
+            f"{_megabytes(codes)} of codes fit {room}, {_megabytes(values)} of values do not",
+        )
+    return (
+        "streaming",
+        f"neither {_megabytes(values)} of values nor {_megabytes(codes)} of codes fit {room}",
+    )
+
+
+def values_bytes(container: Container) -> int:
+    """Bytes of all members' decoded values."""
+    return sum(
+        info.copies * _elements(info.shape) * numpy_type(info.dtype).itemsize
+        for info in container.tensors
+    )
+
+
+def codes_bytes(container: Container) -> int:
+    """Bytes of all members' codes, and of values where there are no codes."""
+    return sum(
+        info.copies * _elements(info.shape) * (1 if info.bits else numpy_type(info.dtype).itemsize)
+        for info in container.tensors
+    )
+
+
+def _elements(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
