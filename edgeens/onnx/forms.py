@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgeens.decoder import Container
 from edgeens.errors import FormatError
 from edgeens.onnx.elements import NUMBERS
 
@@ -40,6 +41,15 @@ class Codes:
     shape: tuple[int, ...]
     axis: int | None
     scales: int
+
+
+def coded_tensors(container: Container) -> dict[str, Codes]:
+    """The tensors that a graph can take as codes: float32, with the code 0 for 0."""
+    return {
+        info.name: Codes(info.shape, info.channel_axis, info.scale_count)
+        for info in container.tensors
+        if info.bits and info.dtype == "float32" and info.zero_point == 0
+    }
 
 
 def codes_name(name: str) -> str:

@@ -16,7 +16,14 @@ import numpy as np
 from edgeens.decoder import Container
 from edgeens.errors import DataError
 from edgeens.onnx.elements import Array, numpy_type
-from edgeens.onnx.forms import DEQUANTIZE_OPSET, Codes, codes_name, opset, scales_name
+from edgeens.onnx.forms import (
+    DEQUANTIZE_OPSET,
+    Codes,
+    coded_tensors,
+    codes_name,
+    opset,
+    scales_name,
+)
 from edgeens.records import TensorInfo
 
 Arrays = list[dict[str, Array]]  # of each member, by the name of the input that takes them
@@ -79,11 +86,7 @@ def coded_inputs(container: Container, graph: bytes) -> dict[str, Codes]:
             f"mode compact needs a graph of opset {DEQUANTIZE_OPSET} or newer, but this one has "
             f"opset {opset(graph)}: use mode resident or streaming"
         )
-    found = {
-        info.name: Codes(info.shape, info.channel_axis, info.scale_count)
-        for info in container.tensors
-        if info.bits and info.dtype == "float32" and info.zero_point == 0
-    }
+    found = coded_tensors(container)
     if not found:
         raise DataError("no tensor of the file has codes, so mode compact would save nothing")
     return found

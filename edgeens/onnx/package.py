@@ -11,6 +11,7 @@ try:
     import onnx
     import onnx.external_data_helper
     import onnx.inliner
+    import onnx.numpy_helper
     import onnx.shape_inference
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 except ImportError as error:

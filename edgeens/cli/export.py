@@ -1,0 +1,42 @@
+"""The command `export`: a file as one ordinary ONNX model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edgeens.cli.arguments import file_command
+
+
+def add_commands(commands: Any) -> None:
+    """Add `export`."""
+    export = file_command(
+        commands, "export", _export, "write all members and their uncertainties as one ONNX model"
+    )
+    export.add_argument("-o", "--output", required=True, metavar="MODEL.onnx|MODEL.ort")
+    export.add_argument(
+        "--weights",
+        choices=("float32", "int8"),
+        default="float32",
+        help="values, or codes with DequantizeLinear (default: float32)",
+    )
+    export.add_argument(
+        "--external-data", action="store_true", help="weights beside the model, in MODEL.onnx.data"
+    )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from edgeens.decoder import Container
+    from edgeens.onnx.one_graph import write_one_graph
+    from edgeens.onnx.ort_format import write_ort
+
+    target = Path(options.output)
+    with Container.open(options.file) as container:
+        if target.suffix == ".ort":
+            written = write_ort(container, target, weights=options.weights)
+        else:
+            written = write_one_graph(
+                container, target, weights=options.weights, external=options.external_data
+            )
+    print(f"{written} ({written.stat().st_size} bytes)")
