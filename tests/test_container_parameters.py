@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeens.coded import CodedTensor, Draw, Grid
-from edgeens.container import metadata, parameters, patterns
+from edgeens.container import host, metadata, parameters, patterns
 from edgeens.container.choice import coded_size
 from edgeens.container.drawn import draw_words, drawn_codes
 from edgeens.container.layout import pattern_bits
@@ -39,14 +39,17 @@ def test_there_are_as_many_growth_strings_as_partitions(length, count):
 
 @pytest.mark.parametrize("members", range(2, 17))
 def test_patterns_say_which_members_share(members):
-    codes = np.random.default_rng(members).integers(0, 5, (members, 300), np.int8)
-    strings, opens = patterns.clusters(codes)
+    codes = np.random.default_rng(members).integers(0, 5, (members, 1300), np.int8)
+    strings, counts, digits = host.clusters(codes)
     same = codes[:, None] == codes[None]
     assert np.array_equal(strings[:, None] == strings[None], same)
+    assert np.array_equal(strings.max(axis=0) + 1, counts)
+    assert (strings[0] == 0).all()
     for member in range(1, members):
-        before = strings[:member].max(axis=0) + 1
-        assert np.array_equal(opens[member], strings[member] == before)
-        assert (strings[member] <= before).all()
+        assert (strings[member] <= strings[:member].max(axis=0) + 1).all()
+    opened = np.split(digits, np.cumsum(counts)[:-1])
+    for string, position, of_clusters in zip(strings.T, codes.T, opened, strict=True):
+        assert of_clusters[string].tolist() == position.tolist()
     fields = patterns.pattern_fields(strings)
     assert int(fields.max()) < 1 << pattern_bits(members)
     unique = {field: column.tobytes() for field, column in zip(fields, strings.T, strict=True)}

@@ -1,7 +1,7 @@
-"""The encoder's C kernels on NumPy arrays (native/host): symbols counted, measured and packed.
+"""The encoder's C kernels on NumPy arrays (native/host): symbols and digits counted and packed.
 
-Under container.classes and container.entropy. The kernels check nothing: what reaches them was
-made here, from codes that lie in the ranges stated.
+Under container.classes, container.entropy and container.parameters. The kernels check nothing: what
+reaches them was made here, from codes that lie in the ranges stated.
 """
 
 from __future__ import annotations
@@ -139,6 +139,30 @@ def count_levels(codes: Codes, row_levels: Bytes, column_levels: Bytes) -> Count
         _pointer("uint64_t *", counts),
     )
     return counts
+
+
+def clusters(digits: Codes) -> tuple[Bytes, Bytes, Codes]:
+    """Partition the members at every position by equality of their digits (S8).
+
+    Args:
+        digits: shape (K, n), member by member, K from 1 to 255.
+
+    Returns:
+        The restricted-growth strings, shape (K, n); the number of clusters at each position, shape
+        (n,); and the digits of the clusters, position after position, shape (sum of those,).
+    """
+    digits = np.ascontiguousarray(digits)
+    strings = np.empty(digits.shape, np.uint8)
+    counts = np.empty(digits.shape[1], np.uint8)
+    opening = np.empty(digits.size, np.int8)
+    found = lib.eens_host_clusters(
+        _pointer("int8_t *", digits),
+        *digits.shape,
+        _pointer("uint8_t *", strings),
+        _pointer("uint8_t *", counts),
+        _pointer("int8_t *", opening),
+    )
+    return strings, counts, opening[:found]
 
 
 def _pointer(kind: str, array: NDArray[Any] | None) -> Any:

@@ -1,7 +1,7 @@
 """Codes that members share, digit by digit, as the blocks of a file (S8).
 
 Between the codes of a tensor and the writer: splits codes into digits, lets container.metadata
-choose the levels and container.patterns find who shares, and packs the streams of every block.
+choose the levels and container.host find who shares, and packs the streams of every block.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeens.container.bits import pack_ragged
+from edgeens.container.host import clusters
 from edgeens.container.layout import pattern_bits
 from edgeens.container.metadata import allowed_levels, choose_levels, level_costs, runs
-from edgeens.container.patterns import clusters, pattern_fields
+from edgeens.container.patterns import pattern_fields
 
 Codes = NDArray[np.int8]
 Counts = NDArray[np.intp]
@@ -158,10 +159,10 @@ def _split(codes: Codes, positions: int, digits: str) -> SharedBlocks:
 def _level(digits: Codes, present: NDArray[np.bool_]) -> Level:
     counts = present.sum(axis=1)
     chosen = _select(digits, present)
-    strings, opens = clusters(chosen)
-    before = np.concatenate([[0], np.cumsum(opens.sum(axis=0, dtype=np.intp))])
+    strings, clusters_at, of_clusters = clusters(chosen)
+    before = np.concatenate([[0], np.cumsum(clusters_at, dtype=np.intp)])
     ends = before[np.cumsum(counts)]
-    return Level(counts, strings, chosen.T[opens.T], np.diff(ends, prepend=0))
+    return Level(counts, strings, of_clusters, np.diff(ends, prepend=0))
 
 
 def _select(digits: Codes, present: NDArray[np.bool_]) -> Codes:

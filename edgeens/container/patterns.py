@@ -1,8 +1,8 @@
-"""Which members share a digit: patterns and their fields (S8).
+"""Patterns, which say which members share a digit, and their fields (S8).
 
-Between a block's digits, one for each member and position, and the pattern streams of container.
-parameters. A pattern is the restricted-growth string of the partition that equality makes of the
-members: each member names the cluster it belongs to, clusters being numbered as they appear.
+Between container.host, which finds them, and the pattern streams of container.parameters. A pattern
+is the restricted-growth string of the partition that equality makes of the members: each member
+names the cluster it belongs to, clusters being numbered as they appear.
 """
 
 from __future__ import annotations
@@ -13,31 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeens.container.layout import rest_widths
-
-Digits = NDArray[np.int8]
-
-
-def clusters(digits: Digits) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Partition the members at every position by equality of their digits.
-
-    Args:
-        digits: shape (K, n), member by member.
-
-    Returns:
-        The restricted-growth strings, uint8 of shape (K, n), and which members open a cluster,
-        bool of shape (K, n): the digits of a position that are stored are those members'.
-    """
-    strings = np.zeros(digits.shape, np.uint8)
-    opens = np.ones(digits.shape, np.bool_)
-    count = np.ones(digits.shape[1], np.uint8)
-    for member in range(1, len(digits)):
-        strings[member] = count
-        for earlier in range(member):
-            same = digits[earlier] == digits[member]
-            np.copyto(strings[member], strings[earlier], where=same)
-            opens[member] &= ~same
-        count += opens[member]
-    return strings, opens
 
 
 def pattern_fields(strings: NDArray[np.uint8]) -> NDArray[np.uint64]:

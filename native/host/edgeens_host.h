@@ -1,8 +1,8 @@
-/* edgeens_host: the hot loops of the encoder (docs/SPEC.md, S10.1), for Python alone.
+/* edgeens_host: the hot loops of the encoder (docs/SPEC.md, S8, S10.1), for Python alone.
  *
  * Built into the extension edgeens._host; no part of the decoder, and never in firmware. The caller
- * (edgeens/container/entropy.py) has checked every argument: codes lie within low..low + values - 1
- * and have a codeword, classes are 0 to 7. SPDX-License-Identifier: Apache-2.0 */
+ * (edgeens/container) has checked every argument: codes lie within low..low + values - 1 and have a
+ * codeword, classes are 0 to 7. SPDX-License-Identifier: Apache-2.0 */
 #ifndef EDGEENS_HOST_H
 #define EDGEENS_HOST_H
 
@@ -47,6 +47,13 @@ void eens_host_magnitudes(const int8_t *codes, size_t rows, size_t columns, uint
 void eens_host_count_levels(const int8_t *codes, size_t rows, size_t columns,
                             const uint8_t *row_levels, const uint8_t *column_levels_of,
                             size_t column_levels, uint64_t *counts);
+
+/* Who shares a digit (S8), digits[member * positions + position]: the pattern of each position,
+ * strings[member * positions + position]; its number of clusters; and the digit of each cluster,
+ * position after position, for which opening has room for members * positions. Returns how many
+ * those are. */
+size_t eens_host_clusters(const int8_t *digits, size_t members, size_t positions, uint8_t *strings,
+                          uint8_t *clusters, int8_t *opening);
 
 /* [cffi end] */
 
