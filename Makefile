@@ -23,10 +23,11 @@ test: test-py test-c ## install, then run every test of Python and C
 test-py: $(VENV)/dev
 	$(BIN)/python -m pytest
 
-test-c: $(BUILD)/test_edgeens $(BUILD)/test_edgeens_small $(BUILD)/test_vector $(BUILD)/replay symbols
+test-c: $(BUILD)/test_edgeens $(BUILD)/test_edgeens_small $(BUILD)/test_vector $(BUILD)/test_vector_blocks $(BUILD)/replay symbols
 	$(BUILD)/test_edgeens $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
 	$(BUILD)/test_edgeens_small $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
 	$(BUILD)/test_vector
+	$(BUILD)/test_vector_blocks
 	$(BUILD)/replay native/fuzz/corpus/* tests/vectors/good/*.eens tests/vectors/refused/*.eens
 
 $(BUILD)/test_edgeens: native/test/test_edgeens.c $(NATIVE)
@@ -37,7 +38,7 @@ $(BUILD)/test_edgeens_small: native/test/test_edgeens.c $(NATIVE)
 	@mkdir -p $(BUILD)
 	$(CC) $(WARNINGS) $(SANITIZE) -DEENS_SMALL -funsigned-char -Inative/include -o $@ $< native/src/*.c
 
-$(BUILD)/test_vector: native/test/test_vector.c $(NATIVE)
+$(BUILD)/test_vector $(BUILD)/test_vector_blocks: $(BUILD)/%: native/test/%.c $(NATIVE)
 	@mkdir -p $(BUILD)
 	$(CC) $(WARNINGS) $(SANITIZE) -Inative/include -o $@ $< native/src/*.c
 

@@ -211,7 +211,7 @@ static eens_status prepare(const eens_request *request, void *output, size_t out
     }
     job->coding = NULL;
     job->output = output;
-    job->vector = eens_vector_is_there();
+    job->way = eens_way(size);
     return (uintptr_t)output % job->element == 0 ? EENS_OK : EENS_ERR_ARGUMENT;
 }
 
@@ -246,7 +246,11 @@ eens_status eens_decode(const eens_file *file, const eens_tensor *tensor,
     job.workspace = workspace;
     job.workspace_size = workspace != NULL ? workspace_size : 0;
     eens_status status = prepare(request, output, output_size, &job);
-    return status == EENS_OK ? decode_all(&job, request, where) : status;
+    if (status == EENS_OK) {
+        status = decode_all(&job, request, where);
+        eens_way_end(job.way);
+    }
+    return status;
 }
 
 eens_status eens_dequantize(const eens_file *file, const eens_tensor *tensor, const int8_t *codes,
@@ -266,7 +270,7 @@ eens_status eens_dequantize(const eens_file *file, const eens_tensor *tensor, co
     if (output_size / job.element < count) {
         return EENS_ERR_OUTPUT;
     }
-    job.vector = eens_vector_is_there();
+    job.way = eens_way(0);
     job.file = file;
     job.tensor = tensor;
     job.block.first = first_position;

@@ -123,7 +123,7 @@ EENS_OWN_FRAME eens_status draw_members(const eens_job *job, const uint8_t *byte
     uint8_t rests[CHUNK];
     for (uint32_t at = 0; at < job->block.count; at += CHUNK) {
         uint32_t part = job->block.count - at < CHUNK ? job->block.count - at : CHUNK;
-        eens_unpack(job->vector, bytes, at, part, bits, parents);
+        eens_unpack(job->way, bytes, at, part, bits, parents);
         if (!split_parents(job->tensor, part, parents, rests)) {
             return EENS_ERR_BLOCK_CONTENT;
         }

@@ -92,7 +92,7 @@ typedef struct eens_job {
     uint8_t type;    /* what the output holds: an eens_dtype */
     uint8_t element; /* its bytes */
     bool fast_crc;
-    bool vector; /* by the kernels of eens_vector.h */
+    uint8_t way; /* of making values: eens_vector.h */
 } eens_job;
 
 /* What the records so far have used up. */
@@ -278,8 +278,8 @@ bool eens_shared_few(eens_shared *block, uint32_t levels, uint32_t first, uint32
 int32_t eens_lowest_code(bool planes, uint32_t levels);
 
 /* eens_unpack.c: count fields of width bits from field first on, a multiple of 8, sign-extended.
- * vector: by the kernels of eens_vector.h. */
-void eens_unpack(bool vector, const uint8_t *stream, uint32_t first, uint32_t count,
+ * way: eens_vector.h. */
+void eens_unpack(uint8_t way, const uint8_t *stream, uint32_t first, uint32_t count,
                  uint32_t width, int8_t *codes);
 /* Field number i, which lies in one byte or in two, sign-extended. */
 int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width);

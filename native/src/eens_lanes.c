@@ -70,14 +70,14 @@ EENS_OWN_FRAME eens_status put_fields(const eens_job *job, uint32_t copy, const 
     eens_status status = EENS_OK;
     for (uint32_t at = 0; job->type != EENS_INT8 && at < count && status == EENS_OK; at += CHUNK) {
         uint32_t part = count - at < CHUNK ? count - at : CHUNK;
-        eens_unpack(job->vector, bytes, at, part, bits, chunk);
+        eens_unpack(job->way, bytes, at, part, bits, chunk);
         status = eens_put_codes(job, copy, at, part, chunk);
     }
     if (job->type != EENS_INT8) {
         return status;
     }
 #endif
-    eens_unpack(job->vector, bytes, 0, count, bits, eens_codes(job, copy));
+    eens_unpack(job->way, bytes, 0, count, bits, eens_codes(job, copy));
     return eens_put_codes(job, copy, 0, count, eens_codes(job, copy));
 }
 

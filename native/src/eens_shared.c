@@ -2,7 +2,7 @@
  *
  * Faults in the content are collected and looked at once a run: until then a wrong field leads to
  * wrong codes, never to a wrong address, because streams read as zeros behind their end. */
-#include "eens_internal.h"
+#include "eens_vector.h"
 
 #if !defined(EENS_SMALL) /* eens_shared_small.c */
 
@@ -149,6 +149,10 @@ static bool decode_runs(eens_shared *block) {
         }
         first += count;
     }
+    return true;
+}
+
+static bool streams_end(const eens_shared *block) {
     return eens_stream_ends(&block->bases) && eens_stream_ends(&block->patterns[0]) &&
            eens_stream_ends(&block->patterns[1]) && eens_stream_ends(&block->digits[0]) &&
            eens_stream_ends(&block->digits[1]);
@@ -167,9 +171,17 @@ eens_status eens_shared_decode(const eens_job *job) {
     block.pattern_bits = eens_pattern_bits(block.members);
     block.planes = job->tensor->digits == EENS_PLANES;
     block.kinds = digit_kinds[block.planes];
-    return open_block(&block, bytes, job->block.size) && decode_runs(&block)
-               ? eens_put_all(job)
-               : EENS_ERR_BLOCK_CONTENT;
+    if (!open_block(&block, bytes, job->block.size)) {
+        return EENS_ERR_BLOCK_CONTENT;
+    }
+#if defined(EENS_VECTOR)
+    if (job->way != EENS_BY_SCALAR && block.members <= 4) {
+        status = eens_shared_vector(&block, bytes + job->block.size);
+        return status == EENS_OK && !streams_end(&block) ? EENS_ERR_BLOCK_CONTENT : status;
+    }
+#endif
+    return decode_runs(&block) && streams_end(&block) ? eens_put_all(job)
+                                                      : EENS_ERR_BLOCK_CONTENT;
 }
 
 #endif

@@ -96,7 +96,7 @@ static uint32_t unpack_all_groups(const uint8_t *stream, uint32_t count, uint32_
 
 #endif
 
-void eens_unpack(bool vector, const uint8_t *stream, uint32_t first, uint32_t count,
+void eens_unpack(uint8_t way, const uint8_t *stream, uint32_t first, uint32_t count,
                  uint32_t width, int8_t *codes) {
     stream += first / 8 * width;
     if (width == 8) {
@@ -104,14 +104,14 @@ void eens_unpack(bool vector, const uint8_t *stream, uint32_t first, uint32_t co
         return;
     }
 #if defined(EENS_VECTOR)
-    if (vector) {
+    if (way != EENS_BY_SCALAR) {
         uint32_t done = eens_unpack_signed(stream, eens_ceil8(count * width), count, width, codes);
         stream += done / 8 * width;
         codes += done;
         count -= done;
     }
 #else
-    (void)vector;
+    (void)way;
 #endif
     for (uint32_t i = unpack_all_groups(stream, count, width, codes); i < count; i++) {
         codes[i] = eens_field(stream, i, width);

@@ -33,19 +33,19 @@ WITH_AVX2 EENS_ALWAYS_INLINE uint32_t unpack(const uint8_t *stream, uint32_t siz
     __m256i high = _mm256_add_epi8(low, _mm256_set1_epi8((char)width));
     __m256i factor = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)factors[width]));
     __m128i shift = _mm_cvtsi32_si128(16 - (int)width);
-    uint32_t done = 0;
-    for (uint32_t at = 0; count - done >= 32 && at + 2 * width + 16 <= size; at += 4 * width) {
+    uint32_t within = size < 2 * width + 16 ? 0 : (size - 2 * width - 16) / (4 * width) + 1;
+    uint32_t done = 32 * (count / 32 < within ? count / 32 : within);
+    for (uint32_t i = 0; i < done; i += 32, stream += 4 * width) {
         __m256i bytes = _mm256_inserti128_si256(
-            _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(stream + at))),
-            _mm_loadu_si128((const __m128i *)(stream + at + 2 * width)), 1);
+            _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)stream)),
+            _mm_loadu_si128((const __m128i *)(stream + 2 * width)), 1);
         __m256i first = _mm256_mullo_epi16(_mm256_shuffle_epi8(bytes, low), factor);
         __m256i second = _mm256_mullo_epi16(_mm256_shuffle_epi8(bytes, high), factor);
         __m256i all = is_signed ? _mm256_packs_epi16(_mm256_sra_epi16(first, shift),
                                                      _mm256_sra_epi16(second, shift))
                                 : _mm256_packus_epi16(_mm256_srl_epi16(first, shift),
                                                       _mm256_srl_epi16(second, shift));
-        _mm256_storeu_si256((__m256i *)(fields + done), all);
-        done += 32;
+        _mm256_storeu_si256((__m256i *)(fields + i), all);
     }
     return done;
 }

@@ -26,17 +26,22 @@ static inline uint8x16_t raised16(uint8x16_t bytes, uint8x16_t low, uint8x16_t h
     return vuzp2q_u8(vreinterpretq_u8_u16(first), vreinterpretq_u8_u16(second));
 }
 
+/* Fields that can be taken 16 at a time, each time reading 16 bytes. */
+static inline uint32_t groups16(uint32_t size, uint32_t count, uint32_t width) {
+    uint32_t within = size < 16 ? 0 : (size - 16) / (2 * width) + 1;
+    return 16 * (count / 16 < within ? count / 16 : within);
+}
+
 uint32_t eens_unpack_signed(const uint8_t *stream, uint32_t size, uint32_t count, uint32_t width,
                             int8_t *codes) {
     uint8x16_t low = vld1q_u8(windows[width]);
     uint8x16_t high = vaddq_u8(low, vdupq_n_u8((uint8_t)width));
     int16x8_t rise = vld1q_s16(rises[width]);
     int8x16_t fall = vdupq_n_s8((int8_t)((int32_t)width - 8));
-    uint32_t done = 0;
-    for (uint32_t at = 0; count - done >= 16 && at + 16 <= size; at += 2 * width) {
-        uint8x16_t raised = raised16(vld1q_u8(stream + at), low, high, rise);
-        vst1q_s8(codes + done, vshlq_s8(vreinterpretq_s8_u8(raised), fall));
-        done += 16;
+    uint32_t done = groups16(size, count, width);
+    for (uint32_t i = 0; i < done; i += 16, stream += 2 * width) {
+        uint8x16_t raised = raised16(vld1q_u8(stream), low, high, rise);
+        vst1q_s8(codes + i, vshlq_s8(vreinterpretq_s8_u8(raised), fall));
     }
     return done;
 }
@@ -47,11 +52,10 @@ uint32_t eens_unpack_unsigned(const uint8_t *stream, uint32_t size, uint32_t cou
     uint8x16_t high = vaddq_u8(low, vdupq_n_u8((uint8_t)width));
     int16x8_t rise = vld1q_s16(rises[width]);
     int8x16_t fall = vdupq_n_s8((int8_t)((int32_t)width - 8));
-    uint32_t done = 0;
-    for (uint32_t at = 0; count - done >= 16 && at + 16 <= size; at += 2 * width) {
-        uint8x16_t raised = raised16(vld1q_u8(stream + at), low, high, rise);
-        vst1q_u8(fields + done, vshlq_u8(raised, fall));
-        done += 16;
+    uint32_t done = groups16(size, count, width);
+    for (uint32_t i = 0; i < done; i += 16, stream += 2 * width) {
+        uint8x16_t raised = raised16(vld1q_u8(stream), low, high, rise);
+        vst1q_u8(fields + i, vshlq_u8(raised, fall));
     }
     return done;
 }

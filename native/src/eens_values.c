@@ -179,16 +179,16 @@ static void put_values(uint8_t *output, uint8_t type, uint32_t at, const float *
     }
 }
 
-static void spread_int16(bool vector, const int8_t *codes, uint32_t count, int16_t *output) {
+static void spread_int16(uint8_t way, const int8_t *codes, uint32_t count, int16_t *output) {
     int8_t chunk[CHUNK];
     uint32_t at = 0;
 #if defined(EENS_VECTOR)
-    if (vector) {
+    if (way != EENS_BY_SCALAR) {
         at = count & ~15u;
         eens_widen(codes, at, output);
     }
 #else
-    (void)vector;
+    (void)way;
 #endif
     for (; at < count; at += CHUNK) {
         uint32_t part = count - at < CHUNK ? count - at : CHUNK;
@@ -235,24 +235,26 @@ eens_status eens_spread(const eens_job *job, uint32_t first, uint32_t count, con
         return EENS_OK;
     }
     if (job->type == EENS_INT16) {
-        spread_int16(job->vector, codes, count, output);
+        spread_int16(job->way, codes, count, output);
         return EENS_OK;
     }
     if (count == 0) {
         return EENS_OK;
     }
-    bool vector = job->vector && (job->type == EENS_FLOAT32 || job->type == EENS_FLOAT16);
+#if defined(EENS_VECTOR)
+    bool in_place = (uintptr_t)codes - (uintptr_t)output < job->element * (size_t)count;
+    eens_grid grid = {job->tensor->zero_point, job->type, in_place ? EENS_BY_VECTOR : job->way};
+    bool vector = job->way != EENS_BY_SCALAR &&
+                  (job->type == EENS_FLOAT32 || job->type == EENS_FLOAT16);
+#endif
     window_begin(&window, job->file, job->tensor, job->block.first + first);
     for (uint32_t at = 0; at < count; at += part) {
 #if defined(EENS_VECTOR)
-        eens_grid grid = {job->tensor->zero_point, job->type};
         uint8_t *here = (uint8_t *)output + job->element * (size_t)at;
         part = vector ? spread_vector(&window, grid, codes + at, count - at, here) : 0;
         if (part != 0) {
             continue;
         }
-#else
-        (void)vector;
 #endif
         part = count - at < CHUNK ? count - at : CHUNK;
         if (!spread_chunk(&window, job, codes, at, part, output)) {

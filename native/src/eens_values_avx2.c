@@ -39,53 +39,72 @@ WITH_AVX2 static inline void store_halves(uint16_t *output, __m256 low, __m256 h
     eens_to_float16(values, 16, output);
 }
 
-/* Eight codes of the sixteen in the register. */
-WITH_AVX2 static inline __m256 values_of(__m128i codes, __m256i zero_point, __m256 scale) {
-    __m256i wide = _mm256_sub_epi32(_mm256_cvtepi8_epi32(codes), zero_point);
-    return _mm256_mul_ps(scale, _mm256_cvtepi32_ps(wide));
+WITH_AVX2 static inline __m256 values_of(const int8_t *codes, __m256i zero_point, __m256 scale) {
+    __m256i wide = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)codes));
+    return _mm256_mul_ps(scale, _mm256_cvtepi32_ps(_mm256_sub_epi32(wide, zero_point)));
 }
 
-/* is_half and is_each are constants wherever this is called. */
-WITH_AVX2 EENS_ALWAYS_INLINE void scale_codes(int32_t zero_point, float scale,
-                                              const uint8_t *scales, const int8_t *codes,
-                                              uint32_t count, bool is_half, bool is_each,
-                                              void *output) {
-    __m256i zero = _mm256_set1_epi32(zero_point);
-    __m256 low_scale = _mm256_set1_ps(scale);
-    __m256 high_scale = low_scale;
+WITH_AVX2 static void scale_floats(__m256i zero_point, __m256 scale, const int8_t *codes,
+                                   uint32_t count, float *output) {
     for (uint32_t i = 0; i < count; i += 16) {
-        __m128i both = _mm_loadu_si128((const __m128i *)(codes + i));
-        if (is_each) {
-            low_scale = _mm256_loadu_ps((const float *)(const void *)(scales + 4 * (size_t)i));
-            high_scale =
-                _mm256_loadu_ps((const float *)(const void *)(scales + 4 * (size_t)i + 32));
-        }
-        __m256 low = values_of(both, zero, low_scale);
-        __m256 high = values_of(_mm_unpackhi_epi64(both, both), zero, high_scale);
-        if (is_half) {
-            store_halves((uint16_t *)output + i, low, high);
-        } else {
-            _mm256_storeu_ps((float *)output + i, low);
-            _mm256_storeu_ps((float *)output + i + 8, high);
-        }
+        __m256 low = values_of(codes + i, zero_point, scale);
+        __m256 high = values_of(codes + i + 8, zero_point, scale);
+        _mm256_storeu_ps(output + i, low);
+        _mm256_storeu_ps(output + i + 8, high);
+    }
+}
+
+WITH_AVX2 static inline void stream(float *output, __m256 values) {
+    _mm_stream_ps(output, _mm256_castps256_ps128(values));
+    _mm_stream_ps(output + 4, _mm256_extractf128_ps(values, 1));
+}
+
+/* For outputs at multiples of 16 bytes, as allocators give them. Stores that complete the alignment
+ * would share lines with streamed ones, which costs more than streaming brings. */
+WITH_AVX2 static void stream_floats(__m256i zero_point, __m256 scale, const int8_t *codes,
+                                    uint32_t count, float *output) {
+    for (uint32_t i = 0; i < count; i += 16) {
+        stream(output + i, values_of(codes + i, zero_point, scale));
+        stream(output + i + 8, values_of(codes + i + 8, zero_point, scale));
+    }
+}
+
+WITH_AVX2 static void scale_halves(__m256i zero_point, __m256 scale, const int8_t *codes,
+                                   uint32_t count, uint16_t *output) {
+    for (uint32_t i = 0; i < count; i += 16) {
+        store_halves(output + i, values_of(codes + i, zero_point, scale),
+                     values_of(codes + i + 8, zero_point, scale));
     }
 }
 
 WITH_AVX2 void eens_scale_all(eens_grid grid, float scale, const int8_t *codes, uint32_t count,
                               void *output) {
-    if (grid.type == EENS_FLOAT32) {
-        scale_codes(grid.zero_point, scale, NULL, codes, count, false, false, output);
+    __m256i zero_point = _mm256_set1_epi32(grid.zero_point);
+    __m256 factor = _mm256_set1_ps(scale);
+    if (grid.type == EENS_FLOAT16) {
+        scale_halves(zero_point, factor, codes, count, output);
+    } else if (grid.way == EENS_STREAMED && (uintptr_t)output % 16 == 0) {
+        stream_floats(zero_point, factor, codes, count, output);
     } else {
-        scale_codes(grid.zero_point, scale, NULL, codes, count, true, false, output);
+        scale_floats(zero_point, factor, codes, count, output);
     }
 }
 
 WITH_AVX2 void eens_scale_each(eens_grid grid, const uint8_t *scales, const int8_t *codes,
                                uint32_t count, void *output) {
-    if (grid.type == EENS_FLOAT32) {
-        scale_codes(grid.zero_point, 0, scales, codes, count, false, true, output);
-    } else {
-        scale_codes(grid.zero_point, 0, scales, codes, count, true, true, output);
+    __m256i zero_point = _mm256_set1_epi32(grid.zero_point);
+    for (uint32_t i = 0; i < count; i += 16) {
+        const uint8_t *at = scales + 4 * (size_t)i;
+        __m256i low_scale = _mm256_loadu_si256((const __m256i *)(const void *)at);
+        __m256i high_scale = _mm256_loadu_si256((const __m256i *)(const void *)(at + 32));
+        __m256 low = values_of(codes + i, zero_point, _mm256_castsi256_ps(low_scale));
+        __m256 high = values_of(codes + i + 8, zero_point, _mm256_castsi256_ps(high_scale));
+        if (grid.type == EENS_FLOAT16) {
+            store_halves((uint16_t *)output + i, low, high);
+        } else {
+            _mm256_storeu_ps((float *)output + i, low);
+            _mm256_storeu_ps((float *)output + i + 8, high);
+        }
     }
 }
 

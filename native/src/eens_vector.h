@@ -20,6 +20,13 @@
 #define EENS_VECTOR 1
 #endif
 
+/* How values are made, from slow to fast. Streamed: past the caches, as memcpy writes what is too
+ * large for them; stores of x86-64 otherwise read every line before they overwrite it. */
+enum { EENS_BY_SCALAR = 0, EENS_BY_VECTOR = 1, EENS_STREAMED = 2 };
+
+/* Outputs from here on do not fit beside what else is in a cache that cores share. */
+#define EENS_WORTH_STREAMING ((uint64_t)16 << 20)
+
 /* Asked once a call and handed down, as the decoder keeps no state to remember it in. The compiler's
  * own record is read, not the CPUID instruction, which takes microseconds in a virtual machine. */
 static inline bool eens_vector_is_there(void) {
@@ -29,6 +36,23 @@ static inline bool eens_vector_is_there(void) {
     return true;
 #else
     return false;
+#endif
+}
+
+static inline uint8_t eens_way(uint64_t output_size) {
+    return !eens_vector_is_there()                 ? EENS_BY_SCALAR
+           : output_size >= EENS_WORTH_STREAMING ? EENS_STREAMED
+                                                   : EENS_BY_VECTOR;
+}
+
+/* Streamed stores are in order with those that follow only after this. */
+static inline void eens_way_end(uint8_t way) {
+#if defined(EENS_AVX2)
+    if (way == EENS_STREAMED) {
+        __builtin_ia32_sfence();
+    }
+#else
+    (void)way;
 #endif
 }
 
@@ -46,6 +70,7 @@ uint32_t eens_unpack_unsigned(const uint8_t *stream, uint32_t size, uint32_t cou
 typedef struct eens_grid {
     int32_t zero_point;
     uint8_t type; /* EENS_FLOAT32 or EENS_FLOAT16 */
+    uint8_t way;  /* EENS_STREAMED only if codes are not in the output */
 } eens_grid;
 
 /* count codes, a multiple of 16, into values (S4.4), all with one scale or each with its own, as
@@ -56,5 +81,40 @@ void eens_scale_each(eens_grid grid, const uint8_t *scales, const int8_t *codes,
 
 /* The same for int16: the codes themselves. */
 void eens_widen(const int8_t *codes, uint32_t count, int16_t *output);
+
+/* The largest of count bytes; 0: none. */
+uint8_t eens_largest(const uint8_t *bytes, uint32_t count);
+
+/* Shared bits (S8). Patterns come as bytes, as indices in the list of S8. By index: the cluster of
+ * member 1, 2 and 3, and how many clusters there are; what is no pattern counts as one. */
+typedef struct eens_share_table {
+    uint8_t numbers[3][16];
+    uint8_t clusters[16];
+} eens_share_table;
+
+#define EENS_EXPAND 32u /* positions expanded at a time */
+
+/* Bytes, a position or a digit each, that become codes. Level 4 is [0], level 8 is [1]. */
+typedef struct eens_expansion {
+    const eens_share_table *table;
+    const uint8_t *bases;       /* the fields of a position, 2 bits a member */
+    const uint8_t *patterns[2];
+    const uint8_t *digits[2];   /* 16 bytes behind the last may be read */
+    uint8_t base_codes[16];     /* by base field: what it adds to a code, less what is absent */
+    uint8_t digit_codes[16];    /* by digit of level 4 */
+    uint8_t base_fault;         /* 0x55 if the field 3 is a fault, else 0 */
+    uint32_t levels;            /* 1 to 3 */
+} eens_expansion;
+
+/* All clusters of count patterns. */
+uint32_t eens_count_clusters(const eens_share_table *table, const uint8_t *patterns,
+                             uint32_t count);
+/* count positions, a multiple of EENS_EXPAND: member m's codes go to codes + m x stride. Moves the
+ * pointers past what it took; returns whether all bases were right. Digits are not looked at. */
+bool eens_expand(eens_expansion *from, uint32_t count, int8_t *codes, uint32_t stride);
+
+/* eens_shared_vector.c: a block with up to four members, into the output. Its streams end
+ * where end says; whether each was read to its own end is for the caller to ask. */
+eens_status eens_shared_vector(eens_shared *block, const uint8_t *end);
 
 #endif

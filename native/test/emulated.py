@@ -1,9 +1,10 @@
 """The C library on other processors, under emulation: `make test-arm`.
 
-Cross-builds native/ with warnings as errors, runs native/test/test_edgeens.c on every golden vector
-and replays the corpus of the fuzz target, and compares the checksum of all decoded values with the
-one that this machine computes. Needs no Python package. A toolchain that is missing skips its
-targets, with a sentence that says what to install; where the environment has CI set, that fails.
+Cross-builds native/ with warnings as errors, runs test_edgeens.c on every golden vector, replays
+the corpus of the fuzz target, and compares the checksum of all decoded values with the one that
+this machine computes; on 64-bit ARM it also compares vector kernels with scalar code. Needs no
+Python package. A toolchain that is missing skips its targets, with a sentence that says
+what to install; where the environment has CI set, that fails.
 With --packages: print the names of all Debian packages that it needs.
 """
 
@@ -34,6 +35,7 @@ FLAGS = [
 ]
 UNDEFINED = ["-fsanitize=undefined", "-fno-sanitize-recover=all"]
 FAULTS = "UBSAN_OPTIONS=print_stacktrace=0", "ASAN_OPTIONS=detect_leaks=0"  # no ptrace there
+KERNELS = "test_vector", "test_vector_blocks"  # need no files; only 64-bit ARM has vector kernels
 SECONDS = 900  # for one program; a hang ends there
 
 
@@ -196,13 +198,14 @@ def _try(target: Target, vectors: Path, corpus: Path, expected: str) -> None:
     if decoded != expected:
         raise TargetError(f"{decoded}, but {expected} on this machine")
     _run(target, "replay", _build(target, "replay"), corpus)
+    for program in KERNELS if target.compiler.startswith("aarch64") else ():
+        _run(target, program, _build(target, program), vectors)
 
 
 def _build(target: Target, program: str) -> Path:
     sources = {
-        "test_edgeens": ["native/test/test_edgeens.c"],
         "replay": ["native/fuzz/replay.c", "native/fuzz/fuzz_open.c"],
-    }[program]
+    }.get(program, [f"native/test/{program}.c"])
     library = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "native/src").glob("*.c"))
     path = BUILD / f"{program}-{re.sub('[^a-z0-9]+', '-', target.name.lower())}"
     command = [target.compiler, *FLAGS, *target.flags.split(), *sources, *library, "-o", str(path)]

@@ -68,8 +68,8 @@ static void check_unpack(uint32_t width, uint32_t at, uint32_t count) {
     memset(fields, GUARD_BYTE, sizeof fields);
     int good = 1;
     if (width >= 2) { /* the narrowest codes there are */
-        eens_unpack(false, stream, 0, count, width, scalar);
-        eens_unpack(true, stream, 0, count, width, vector);
+        eens_unpack(EENS_BY_SCALAR, stream, 0, count, width, scalar);
+        eens_unpack(EENS_BY_VECTOR, stream, 0, count, width, vector);
         good = memcmp(scalar, vector, count) == 0;
         for (uint32_t i = 0; i < GUARD; i++) {
             good = good && (uint8_t)vector[count + i] == GUARD_BYTE;
@@ -129,6 +129,7 @@ static void check_spread(const grid_case *given, uint8_t type, uint32_t at, uint
     uint8_t *all;
     uint32_t element = eens_dtype_bytes(type);
     eens_job job = {.file = &given->file, .tensor = &given->tensor, .type = type};
+    job.way = EENS_BY_SCALAR;
     job.element = (uint8_t)element;
     job.block.first = at * 5;
     uint8_t *vector = grab(at / element * element, element * count, &all);
@@ -137,9 +138,12 @@ static void check_spread(const grid_case *given, uint8_t type, uint32_t at, uint
         codes[i] = (int8_t)random24();
     }
     eens_spread(&job, 0, count, codes, scalar);
-    job.vector = true;
-    eens_spread(&job, 0, count, codes, vector);
-    check(memcmp(scalar, vector, element * count) == 0, "values", type, at, count);
+    for (job.way = EENS_BY_VECTOR; job.way <= EENS_STREAMED; job.way++) {
+        memset(vector, GUARD_BYTE, element * count);
+        eens_spread(&job, 0, count, codes, vector);
+        check(memcmp(scalar, vector, element * count) == 0, "values", type, at, count);
+    }
+    job.way = EENS_STREAMED;
     memcpy(tail, codes, count);
     eens_spread(&job, 0, count, (int8_t *)tail, vector);
     check(memcmp(scalar, vector, element * count) == 0, "values in place", type, at, count);
