@@ -20,7 +20,7 @@ from edgeens.progress import Progress
 from edgeens.tables import number, render
 
 RESULTS = Path(__file__).parent / "results"
-WHAT = ("decode", "encode", "instructions", "sizes", "all")
+WHAT = ("decode", "encode", "instructions", "sizes", "training-cost", "all")
 
 
 def main() -> int:
@@ -47,7 +47,8 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     machine = describe()
     print(machine)
-    asked = set(WHAT) if "all" in options.what else set(options.what)
+    # all but training-cost, which needs PyTorch and ten minutes
+    asked = set(WHAT) - {"training-cost"} if "all" in options.what else set(options.what)
     try:
         if "sizes" in asked:  # first: it says at once which data are missing
             sizes(machine, options.data, options.cache)
@@ -57,6 +58,8 @@ def main() -> int:
             encode(machine, options.cache)
         if "instructions" in asked:
             instructions()
+        if "training-cost" in options.what:
+            training_cost(machine)
     except EdgeensError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -96,6 +99,25 @@ def instructions() -> None:
     head = [f"decode on {PROCESSOR}", "bits/mw", "instructions/mw", "of these, in"]
     print(render(head, lines))
     _save("instructions.json", {"processor": PROCESSOR, "decode": rows})
+
+
+def training_cost(machine: str) -> None:
+    """Print and save what sharing bits costs in training."""
+    from benchmarks.training_cost import measure_training
+
+    rows = measure_training()
+    lines = [
+        [
+            f"{row['network']}, {row['batch']}",
+            row["way"],
+            number(row["seconds"], 3),
+            number(row["relative"], 2),
+        ]
+        for row in rows
+    ]
+    head = ["a step: 4 members, batch 128", "way", "processor seconds", "/ plain"]
+    print(render(head, lines))
+    _save("training_cost.json", {"machine": machine, "steps": rows})
 
 
 def sizes(machine: str, data: Path | None, cache: Path) -> None:

@@ -74,12 +74,12 @@ def test_a_gate_is_shut_when_its_chance_of_zero_reaches_the_threshold():
 
 def test_gates_are_drawn_from_the_hard_concrete_distribution():
     torch.manual_seed(0)
-    weight = weight_of(0.5, SHUT)
-    low = weight_of(SHUT)().detach()
-    residual = weight_of(OPEN, SHUT)().detach() - low
-    at = residual.abs().argmax()
-    drawn = torch.stack([(weight().detach() - low).flatten()[at] for _ in range(2000)])
-    drawn = drawn / residual.flatten()[at]
+    weight, low, high = (BayesianBitsWeight(torch.tensor([[1.0, 0.14]])) for _ in range(3))
+    with torch.no_grad():
+        for each, gate in ((weight, 0.5), (low, SHUT), (high, OPEN)):
+            each.gates[:2] = torch.tensor([gate, SHUT])
+        residual = (high() - low())[0, 1]  # of 4 bits: 0.14 is nothing at 2 bits
+        drawn = torch.stack([(weight() - low())[0, 1] for _ in range(2000)]) / residual
     shut = 1 / (1 + math.exp(-(2 / 3 * math.log(0.1 / 1.1) - 0.5)))
     whole = 1 - 1 / (1 + math.exp(-(2 / 3 * math.log(1.1 / 0.1) - 0.5)))
     assert (drawn < 1e-5).float().mean().item() == pytest.approx(shut, abs=0.03)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 
@@ -18,7 +19,8 @@ from edgeens.torch import coded_ensemble, convert  # noqa: E402
 from edgeens.torch.methods import shared  # noqa: E402
 from edgeens.torch.paper_sharing import paper_means  # noqa: E402
 from edgeens.torch.runs import chunks, sorting_network  # noqa: E402
-from edgeens.torch.sharing import SharedWeight, share_digits  # noqa: E402
+from edgeens.torch.shared_function import share_digits  # noqa: E402
+from edgeens.torch.sharing import SharedWeight  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -140,7 +142,7 @@ def weights(members=4, shape=(6, 5, 3), seed=0):
 
 
 def shared_weight(values, **options):
-    weight = shared(**options)(values)
+    weight = shared(**({"lambda_parts": 1} | options))(values)
     assert isinstance(weight, SharedWeight)
     return weight
 
@@ -280,10 +282,59 @@ def test_lambda_is_never_decayed_and_learns_at_its_own_rate():
     }
 
 
+def test_a_sample_of_positions_stands_for_all_without_bias():
+    torch.manual_seed(0)
+    values, gradient = weights(shape=(3, 300)), weights(shape=(3, 300), seed=1)
+
+    def gradients(parts):
+        weight = shared_weight(values, lambda4=1.5, lambda8=3.5, lambda_parts=parts)
+        (weight() * gradient).sum().backward()
+        rate = weight.rate()
+        rate.backward()
+        return torch.stack([weight.lambda4.grad, weight.lambda8.grad]), rate.detach()
+
+    exact, rate = gradients(1)
+    found = [gradients(4) for _ in range(60)]
+    parts = {tuple(lam.flatten().tolist()): (lam, rate) for lam, rate in found}
+    assert len(parts) == 4  # one for each
+    assert torch.allclose(sum(lam for lam, _ in parts.values()) / 4, exact, rtol=1e-3, atol=1e-4)
+    assert torch.allclose(sum(rate for _, rate in parts.values()) / 4, rate)
+
+
+def test_small_channels_are_not_sampled():
+    assert shared_weight(weights(shape=(3, 127)), lambda_parts=4).lambda_parts == 1
+    assert shared_weight(weights(shape=(3, 255)), lambda_parts=4).lambda_parts == 3
+    assert shared_weight(weights(shape=(3, 900)), lambda_parts=4).lambda_parts == 4
+
+
+def test_the_regulariser_follows_the_weights_and_can_be_asked_twice():
+    weight = shared_weight(weights())
+    weight().sum().backward()
+    first = weight.rate()
+    first.backward()
+    weight.rate().backward()
+    assert weight.rate().equal(first)
+    optimizer = torch.optim.SGD([weight.lambda8], lr=0.01)
+    optimizer.step()
+    assert weight.rate() != first
+    assert copy.deepcopy(weight).rate().equal(weight.rate())
+    with torch.no_grad():
+        weight.values.add_(weights(seed=5))
+    assert weight.rate().equal(shared_rate_of(weight))
+
+
+def shared_rate_of(weight):
+    """The rate of a weight that never ran before."""
+    other = shared_weight(weight.values.detach().clone())
+    other.load_state_dict(weight.state_dict())
+    return other.rate()
+
+
 def test_a_fixed_lambda_gets_no_gradient():
     weight = shared_weight(weights(), learned=False)
     weight().sum().backward()
     assert weight.lambda4.grad is None
+    assert weight.rate() is None
     assert weight.values.grad is not None
 
 
@@ -305,6 +356,7 @@ def test_the_surrogate_of_the_paper_trains_lambda_and_evaluates_exactly():
 @pytest.mark.parametrize(
     ("options", "members", "message"),
     [
+        ({"lambda_parts": 0}, 2, r"^lambda_parts must be 1 to 64, not 0$"),
         ({"levels": 4}, 2, r"^shared weights have 2 or 3 levels of digits, not 4$"),
         ({"lambda8": -1}, 2, r"^lambda8 must be a number >= 0, not -1$"),
         ({"lambda4": float("nan")}, 2, r"^lambda4 must be a number >= 0, not nan$"),

@@ -7,6 +7,7 @@ all members has one grid and one set of gates.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import ClassVar
 
 from edgeens.torch.package import nn, torch
@@ -85,21 +86,27 @@ class BayesianBitsWeight(MemberWeight):
     def rate(self) -> torch.Tensor:
         """The paper's regulariser: sum over widths b of b times the chance that b is in use,
         P(z4 > 0) ... P(z_b > 0), times the number of weights of a member."""
-        open_ = torch.sigmoid(self.gates - BETA * math.log(-GAMMA / ZETA)).cumprod(0)
-        widths = self.gates.new_tensor([float(width) for width in GATED_WIDTHS])
-        return (2 + (widths * open_).sum()) * self.size
+        chances = torch.sigmoid(self.gates - BETA * math.log(-GAMMA / ZETA))
+        used, cost = torch.ones_like(chances[0]), torch.full_like(chances[0], 2.0)
+        for width, chance in zip(GATED_WIDTHS, chances, strict=True):
+            used = used * chance
+            cost = cost + width * used
+        return cost * self.size
 
     def _gated(self) -> torch.Tensor:
         """The sum with gates drawn anew, one draw for the tensor."""
         chance = torch.rand_like(self.gates).clamp_(1e-6, 1 - 1e-6)
         soft = torch.sigmoid((chance.log() - (-chance).log1p() + self.gates) / BETA)
-        gates = (soft * (ZETA - GAMMA) + GAMMA).clamp(0, 1).cumprod(0)
+        gates = (soft * (ZETA - GAMMA) + GAMMA).clamp(0, 1)
         values = self.values.detach()
         levels = [fake_quantize(values, self._scale(bits), bits=bits) for bits in (2, 4, 8, 16)]
         levels.append(values)
         total = levels[0] + (self.values - values)
-        for gate, finer, coarser in zip(gates, levels[1:], levels[:-1], strict=True):
-            total = total + gate * (finer - coarser)
+        opened = torch.ones_like(gates[0])
+        for gate, (coarser, finer) in zip(gates, pairwise(levels), strict=True):
+            # Not cumprod, whose gradient has no deterministic form on a GPU.
+            opened = opened * gate
+            total = total + opened * (finer - coarser)
         return total
 
     def _scale(self, bits: int) -> torch.Tensor:

@@ -37,12 +37,13 @@ def share_codes(
     """Share eps4 (b), then eps8 (c), taken again as what is left: c = clamp(n - 85 a - 17 b).
 
     Args:
-        codes: float32 integers, shape (K, N), -127 to 127.
+        codes: float32 integers, shape (K, N), -127 to 127; overwritten.
         reach4, reach8: int8, shape (N,): the widest gap within a run of b and c; None for *reach8*
             drops c, which leaves multiples of 17.
     """
+    whole = codes.to(torch.int8)
     # 17 is odd: no ties, and the nearest halves are 1/34 away, far above the product's error.
-    level4 = (codes * (1 / 17)).round_().to(torch.int8)
+    level4 = codes.mul_(1 / 17).round_().to(torch.int8)
     base = (level4 > 2).view(torch.int8) - (level4 < -2).view(torch.int8)
     digits4 = level4 - 5 * base
     shared4 = shared_means(digits4, reach4)
@@ -50,8 +51,8 @@ def share_codes(
     if reach8 is None:
         return SharedDigits(joined, digits4, None)
     # Fits int8: |n - 85 a| is at most 42 and |17 b| at most 34.
-    digits8 = (codes.to(torch.int8) - joined).clamp_(-_WIDEST8, _WIDEST8)
-    return SharedDigits(joined + shared_means(digits8, reach8), digits4, digits8)
+    digits8 = whole.sub_(joined).clamp_(-_WIDEST8, _WIDEST8)
+    return SharedDigits(joined.add_(shared_means(digits8, reach8)), digits4, digits8)
 
 
 def reach_of(lam: torch.Tensor) -> torch.Tensor:

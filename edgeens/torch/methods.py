@@ -52,6 +52,7 @@ def shared(
     lambda4: float = 0.5,
     lambda8: float = 4.5,
     learned: bool = True,
+    lambda_parts: int = 8,
     temperature: float = 0.5,
     surrogate: Surrogate = "exact",
     sigma: float = 0.5,
@@ -66,6 +67,9 @@ def shared(
             if it is learned; gaps are integers, so below 1 nothing is lost.
         learned: Lambda learns, one for each output channel and level. Only with a factor of
             `regularizer()` in the loss does that save bits: the task alone drives it down.
+        lambda_parts: Lambda learns from one of so many equal parts of a channel's positions, drawn
+            anew at each step, which stands for all: it costs less, and its gradient is noisier
+            but not biased. 1 is all positions; no part has fewer than 64.
         temperature: of the smoothed comparison with Lambda, in digit units.
         surrogate: "exact" is the hard operator with the exact effect of toggling a cut; "paper"
             trains through the printed sigmoid and RBF one-hot, and evaluates with the hard one.
@@ -75,6 +79,8 @@ def shared(
     check_choice("surrogate", surrogate, ("exact", "paper"))
     if levels not in (2, 3):
         raise MembersError(f"shared weights have 2 or 3 levels of digits, not {levels}")
+    if lambda_parts not in range(1, 65):
+        raise MembersError(f"lambda_parts must be 1 to 64, not {lambda_parts}")
     for name, value in {"lambda4": lambda4, "lambda8": lambda8}.items():
         if not value >= 0:
             raise MembersError(f"{name} must be a number >= 0, not {value}")
@@ -94,6 +100,7 @@ def shared(
             lambda4=lambda4,
             lambda8=lambda8,
             learned=learned,
+            lambda_parts=lambda_parts,
             temperature=temperature,
             surrogate=surrogate,
             sigma=sigma,

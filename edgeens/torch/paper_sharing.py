@@ -7,6 +7,8 @@ in training; evaluation and files always hold what Algorithm 1 gives.
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from edgeens.torch.package import torch
 
 
@@ -33,7 +35,8 @@ def paper_means(
     soft = torch.sigmoid(beyond / temperature)
     hard = (beyond > 0).float()
     cuts = soft + (hard - soft).detach()
-    runs = torch.cat([torch.zeros_like(cuts[:1]), cuts.cumsum(0)])
+    # Not cumsum, which has no deterministic form on a GPU.
+    runs = torch.stack(list(accumulate(cuts, initial=torch.zeros_like(lam))))
     centres = torch.arange(len(digits), device=digits.device, dtype=digits.dtype)
     one_hot = torch.exp(-((runs.unsqueeze(-1) - centres) ** 2) / (2 * sigma**2))
     # A run that does not exist has no weight either: 0 / tiny, not 0 / 0.

@@ -12,12 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 
 from edgeens.torch.package import torch
-
-Rows = list[torch.Tensor]
-Swaps = list[tuple[int, int, torch.Tensor]]
 
 # Members whose doubled sum of digits, 2 * 7 * 8 + 7, still fits int8.
 _NARROW_MEMBERS = 7
@@ -42,12 +38,7 @@ def shared_means(digits: torch.Tensor, reach: torch.Tensor) -> torch.Tensor:
     Returns:
         int8, shape (K, N).
     """
-    rows, swaps = _sorted(digits)
-    keeps = _keeps(rows, reach)
-    totals = _run_totals(rows, keeps)
-    counts = _run_totals([torch.ones_like(row) for row in rows], keeps)
-    means = [_rounded(total, count) for total, count in zip(totals, counts, strict=True)]
-    return torch.stack(_unsorted(means, swaps))
+    return Sorted(digits).means(reach)
 
 
 def run_means(digits: torch.Tensor, reach: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -56,14 +47,11 @@ def run_means(digits: torch.Tensor, reach: torch.Tensor, values: torch.Tensor) -
     A is the symmetric projection that takes digits to their runs' means, so this is also the
     gradient of the digits, if *values* is that of the means (METHODS, differentiable sharing).
     """
-    rows, swaps = _sorted(digits)
-    keeps = _keeps(rows, reach)
-    counts = _run_totals([torch.ones_like(row) for row in rows], keeps)
-    floats = [keep.to(values.dtype) for keep in keeps]
-    totals = _run_totals(_carried(list(values), swaps), floats)
-    return torch.stack(
-        _unsorted([total / count for total, count in zip(totals, counts, strict=True)], swaps)
-    )
+    ordered = Sorted(digits)
+    keeps = ordered.keeps(reach).to(values.dtype)
+    carried = ordered.carried(values)
+    totals = _run_totals(torch.stack([carried, torch.ones_like(carried)], 1), keeps)
+    return ordered.unsorted(totals[:, 0] / totals[:, 1])
 
 
 def toggle_gradient(
@@ -89,44 +77,89 @@ def toggle_gradient(
     Returns:
         float32, shape (N,).
     """
-    rows, swaps = _sorted(digits)
-    keeps = _keeps(rows, reach)
-    floats = [keep.float() for keep in keeps]
-    ones = [torch.ones_like(row) for row in rows]
-    carried = _carried(list(gradient), swaps)
-    left_total, right_total = _half_totals(rows, keeps)
-    left_count, right_count = _half_totals(ones, keeps)
-    left_gradient, right_gradient = _half_totals(carried, floats)
-    result = torch.zeros_like(lam)
-    for t in range(len(rows) - 1):
-        n_left, n_right = left_count[t].float(), right_count[t].float()
-        means = torch.addcmul(
-            left_total[t].float().mul_(n_right), right_total[t].float(), n_left, value=-1
-        )  # (m_L - m_R) n_L n_R
-        sums = torch.addcmul(
-            left_gradient[t] * n_right, right_gradient[t], n_left, value=-1
-        )  # G_L n_R - G_R n_L
-        p, parts = _smoothed(rows[t + 1] - rows[t], lam, temperature)
-        slope = torch.addcmul(p, p, p, value=-1).mul_(parts)
-        sizes = n_left * n_right
-        sizes.mul_(n_left.add_(n_right))
-        result.addcmul_(means.mul_(sums).mul_(slope), sizes.reciprocal_(), value=-1)
-    return result.mul_(1 / temperature)
+    ordered = Sorted(digits)
+    keeps = ordered.keeps(reach).float()
+    rows, carried = ordered.rows.float(), ordered.carried(gradient)
+    summed = torch.stack([rows, torch.ones_like(rows), carried], 1)
+    # For each gap, what the part of a run that ends at it, and that begins at it, sums up to.
+    left, right = summed[:-1].clone(), summed[1:].clone()
+    last = len(keeps) - 1
+    for t in range(last):
+        left[t + 1].addcmul_(left[t], keeps[t])
+        right[last - t - 1].addcmul_(right[last - t], keeps[last - t])
+    (total_left, n_left, g_left), (total_right, n_right, g_right) = left.unbind(1), right.unbind(1)
+    _, slopes = ordered.cuts(lam, temperature)
+    # (m_L - m_R) n_L n_R, times G_L n_R - G_R n_L
+    effect = (total_left * n_right).addcmul_(total_right, n_left, value=-1)
+    effect.mul_((g_left * n_right).addcmul_(g_right, n_left, value=-1))
+    effect.div_((n_left * n_right).mul_(n_left + n_right))
+    return effect.mul_(slopes).sum(0)
 
 
-def expected_cuts(
-    digits: torch.Tensor, lam: torch.Tensor, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """E[clusters] - 1 of each position, sum over gaps of sigma((delta - Lambda) / T), and its slope
-    in Lambda; both float32, shape (N,). Arguments, and gaps of 0, as in toggle_gradient."""
-    rows, _ = _sorted(digits, reversible=False)
-    expected, slope = torch.zeros_like(lam), torch.zeros_like(lam)
-    for low, high in pairwise(rows):
-        p, parts = _smoothed(high - low, lam, temperature)
-        p.mul_(parts)
-        expected.add_(p)
-        slope.add_(torch.addcmul(p, p, p, value=-1), alpha=-1 / temperature)
-    return expected, slope
+class Sorted:
+    """The digits of all positions in ascending order.
+
+    Attributes:
+        rows: (K, N), int8, or int16 where sums of K digits need it.
+    """
+
+    def __init__(self, digits: torch.Tensor, *, reversible: bool = True) -> None:
+        """Sort *digits*, int8, (K, N); keep what was swapped if *reversible*."""
+        narrow = len(digits) <= _NARROW_MEMBERS
+        self.rows = digits.clone() if narrow else digits.to(torch.int16)
+        self._network = sorting_network(len(digits))
+        masks = torch.empty(
+            (len(self._network) if reversible else 0, *digits.shape[1:]),
+            dtype=torch.bool,
+            device=digits.device,
+        )
+        rows = self.rows.unbind()
+        for number, (i, j) in enumerate(self._network):
+            if reversible:
+                torch.gt(rows[i], rows[j], out=masks[number])
+            low = torch.minimum(rows[i], rows[j])
+            torch.maximum(rows[i], rows[j], out=rows[j])
+            rows[i].copy_(low)
+        self._swaps = masks.view(torch.int8)
+
+    def keeps(self, reach: torch.Tensor) -> torch.Tensor:
+        """For each gap, (K - 1, N), 1 where it keeps a run together and 0 where it is a cut."""
+        gaps = self.rows[1:] - self.rows[:-1]
+        return (gaps <= reach.to(gaps.dtype)).view(torch.int8).to(gaps.dtype)
+
+    def means(self, reach: torch.Tensor) -> torch.Tensor:
+        """Algorithm 1: as shared_means."""
+        summed = torch.stack([self.rows, torch.ones_like(self.rows)], 1)
+        totals = _run_totals(summed, self.keeps(reach))
+        return self.unsorted(_rounded(totals[:, 0], totals[:, 1]))
+
+    def cuts(self, lam: torch.Tensor, temperature: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of each gap, (K - 1, N) float32: the smoothed cut sigma((delta - Lambda) / T), 0 for a
+        gap of 0; and its slope in Lambda."""
+        gaps = self.rows[1:] - self.rows[:-1]
+        p = gaps.float().sub_(lam).mul_(1 / temperature).sigmoid_()
+        p.mul_(gaps.clamp_(max=1).float())
+        return p, (p * p).sub_(p).mul_(1 / temperature)
+
+    def carried(self, values: torch.Tensor) -> torch.Tensor:
+        """*values*, (K, N) floats, in the order that the digits were sorted to."""
+        values = values.clone(memory_format=torch.contiguous_format)
+        rows = values.unbind()
+        for (i, j), mask in zip(self._network, self._swaps.to(values.dtype), strict=True):
+            moved = (rows[j] - rows[i]).mul_(mask)
+            rows[i].add_(moved)
+            rows[j].sub_(moved)
+        return values
+
+    def unsorted(self, values: torch.Tensor) -> torch.Tensor:
+        """*values*, (K, N), back in the order of the members; overwrites them."""
+        rows = values.unbind()
+        backwards = zip(self._network[::-1], self._swaps.to(values.dtype).flip(0), strict=True)
+        for (i, j), mask in backwards:
+            moved = (rows[j] - rows[i]).mul_(mask)
+            rows[i].add_(moved)
+            rows[j].sub_(moved)
+        return values
 
 
 @lru_cache
@@ -146,69 +179,15 @@ def sorting_network(members: int) -> tuple[tuple[int, int], ...]:
     return tuple(network)
 
 
-def _sorted(digits: torch.Tensor, *, reversible: bool = True) -> tuple[Rows, Swaps]:
-    """Rows in ascending order in each column, and the masks of what was swapped."""
-    narrow = len(digits) <= _NARROW_MEMBERS
-    rows = list(digits if narrow else digits.to(torch.int16))
-    swaps = []
-    for i, j in sorting_network(len(rows)):
-        if reversible:
-            swaps.append((i, j, _mask(rows[i] > rows[j], rows[i].dtype)))
-        rows[i], rows[j] = torch.minimum(rows[i], rows[j]), torch.maximum(rows[i], rows[j])
-    return rows, swaps
-
-
-def _carried(rows: Rows, swaps: Swaps) -> Rows:
-    """*rows* in the order that the digits were sorted to; overwrites nothing."""
-    rows = list(rows)
-    for i, j, mask in swaps:
-        moved = (rows[j] - rows[i]).mul_(mask)
-        rows[i], rows[j] = rows[i] + moved, rows[j] - moved
-    return rows
-
-
-def _unsorted(rows: Rows, swaps: Swaps) -> Rows:
-    """Rows back in the order of the members; overwrites *rows*."""
-    for i, j, mask in reversed(swaps):
-        moved = (rows[j] - rows[i]).mul_(mask)
-        rows[i].add_(moved)
-        rows[j].sub_(moved)
-    return rows
-
-
-def _keeps(rows: Rows, reach: torch.Tensor) -> Rows:
-    """For each gap 1 where it keeps a run together, 0 where it is a cut."""
-    reach = reach.to(rows[0].dtype)
-    return [_mask((high - low) <= reach, rows[0].dtype) for low, high in pairwise(rows)]
-
-
-def _half_totals(rows: Rows, keeps: Rows) -> tuple[Rows, Rows]:
-    """For each gap, the sums over the part of a run that ends at it and that begins at it."""
-    left, right = [rows[0]], [rows[-1]]
-    for row, keep in zip(rows[1:-1], keeps[:-1], strict=True):
-        left.append((left[-1] * keep).add_(row))
-    for row, keep in zip(rows[-2:0:-1], keeps[:0:-1], strict=True):
-        right.append((right[-1] * keep).add_(row))
-    return left, right[::-1]
-
-
-def _run_totals(rows: Rows, keeps: Rows) -> Rows:
-    """For each sorted row, the sum over its whole run."""
-    totals = [rows[0]]
-    for row, keep in zip(rows[1:], keeps, strict=True):
-        totals.append((totals[-1] * keep).add_(row))
-    for t in range(len(rows) - 2, -1, -1):
+def _run_totals(summed: torch.Tensor, keeps: torch.Tensor) -> torch.Tensor:
+    """For each sorted row of *summed*, (K, quantities, N), the sum over its whole run."""
+    totals = summed.unbind()
+    for t, keep in enumerate(keeps):
+        totals[t + 1].add_(totals[t] * keep)
+    for t in range(len(keeps) - 1, -1, -1):
         # The last row of a run has its total; the rows before it take that over.
-        totals[t] = (totals[t + 1] - totals[t]).mul_(keeps[t]).add_(totals[t])
-    return totals
-
-
-def _smoothed(
-    gap: torch.Tensor, lam: torch.Tensor, temperature: float
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """sigma((gap - Lambda) / T), and 1 where the gap is above 0, else 0; float32."""
-    p = gap.float().sub_(lam).mul_(1 / temperature).sigmoid_()
-    return p, gap.clamp_(max=1).float()
+        totals[t].add_((totals[t + 1] - totals[t]).mul_(keeps[t]))
+    return summed
 
 
 def _rounded(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
@@ -217,11 +196,5 @@ def _rounded(total: torch.Tensor, count: torch.Tensor) -> torch.Tensor:
     As (2 total + sign count) / (2 count), cut off by the conversion. Float32 does it exactly: with
     count <= 16 a quotient that is no integer is 1/32 or more away from one.
     """
-    numerator = total.clamp(-1, 1).mul_(count).add_(total, alpha=2)
-    return (numerator.float() / (2 * count).float()).to(torch.int8)
-
-
-def _mask(condition: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """0 and 1 of *dtype*."""
-    narrow = condition.view(torch.int8)
-    return narrow if dtype == torch.int8 else narrow.to(dtype)
+    numerator = total.clamp(-1, 1).mul_(count).add_(total, alpha=2).float()
+    return numerator.div_((2 * count).float()).to(torch.int8)
