@@ -20,13 +20,14 @@ from edgeens.container.writer import serialise
 from tests.vector_ensembles import REWORKED, good, reworked
 from tests.vector_entropy import good as good_entropy
 from tests.vector_faults import faults
+from tests.vector_filtered import good as good_filtered
 
 VECTORS = Path(__file__).parent / "vectors"
 
 
 def vectors() -> dict[str, bytes]:
     """Every file below tests/vectors, by its path."""
-    ensembles = {**good(), **good_entropy()}
+    ensembles = {**good(), **good_entropy(), **good_filtered()}
     files = {name: serialise(ensemble) for name, ensemble in ensembles.items()}
     expected = {name: expectation(ensemble) for name, ensemble in ensembles.items()}
     made = reworked(files)

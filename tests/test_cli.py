@@ -17,6 +17,7 @@ import pytest
 import edgeens.demo
 from edgeens import decoder
 from edgeens.cli import main
+from edgeens.container.reference import read_container
 from edgeens.decoder import Container
 
 DEMO = Path(edgeens.demo.__file__).parent
@@ -258,8 +259,9 @@ def test_a_flipped_bit_in_a_block_is_found_and_placed(encoded, tmp_path, capsys)
         sections = container.sections
     assert set(sections) >= {"META", "SKLF", "DGST"}
     data = bytearray(encoded.read_bytes())
-    middle = len(data) // 2
-    data[middle] ^= 4
+    (dense,) = (t for t in read_container(bytes(data)).tensors if t.name == "dense.weight")
+    _, end, _ = dense.blocks[-1]
+    data[end - 1] ^= 4
     path = tmp_path / "bad.eens"
     path.write_bytes(data)
     code, _, err = run(capsys, "verify", path)

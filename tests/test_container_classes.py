@@ -14,6 +14,7 @@ from edgeens.container.classes import (
     column_counts,
     fit_classes,
 )
+from edgeens.container.entropy import entropy_streams, fit_coding
 from edgeens.container.reference import read_container
 from edgeens.container.writer import serialise
 
@@ -135,3 +136,21 @@ def test_distinct_levels_and_their_places_are_those_of_a_sort():
     assert distinct.tolist() == expected.tolist()
     assert places.tolist() == inverse.reshape(levels.shape).tolist()
     assert places.dtype == np.uint8
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_rows_and_columns_of_zeros_take_no_bits(axis):
+    codes = np.random.default_rng(0).integers(-20, 21, (2, 64, 80)).astype(np.int8)
+    codes[:, 5, 7] = 0
+    dead = codes.copy()
+    dead[(slice(None),) * axis + (slice(1, None, 3),)] = 0
+    coded = _size(dead)
+    alive = _size(np.delete(codes, np.s_[1::3], axis))
+    assert coded < alive + 150  # classes and a table; a bit a code would be 420
+
+
+def _size(codes):
+    tensor = CodedTensor("w", "float32", codes, Grid(8, ONE), "plain", coder="entropy")
+    streams = entropy_streams(tensor, 2, profile="desktop", block_codes=None)
+    coding = fit_coding(streams)
+    return coding.table_bytes + streams.block_bytes(coding)

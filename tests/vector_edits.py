@@ -153,7 +153,7 @@ def new(tensor: int, **lies: int) -> Edit:
     """A newer minor version with a value that this reader does not know."""
 
     def edit(draft: Draft) -> None:
-        draft.lies["minor"] = 2
+        draft.lies["minor"] = 3
         draft.tensors[tensor].lies.update(lies)
 
     return edit

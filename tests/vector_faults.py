@@ -14,6 +14,7 @@ from tests.vector_blocks import block_faults, growth_fault
 from tests.vector_edits import BLOCKS, NAMES, SCALES, SECTIONS, TABLES, VERIFIED
 from tests.vector_ensembles import drawn, exact, mixed, plain, shared
 from tests.vector_entropy_faults import faults as entropy_faults
+from tests.vector_filtered import faults as filter_faults
 from tests.vector_records import HEADERS, PLAIN, RECORDS
 
 
@@ -96,7 +97,7 @@ def faults(files: dict[str, bytes]) -> Iterator[Fault]:
     detail = "a cluster that comes too early in a pattern of five members"
     data = growth_fault(files["shared_05"])
     yield Fault("pattern_growth", Status.BLOCK_CONTENT, detail, data, at="verify")
-    for name, status, detail, data, at in entropy_faults():
+    for name, status, detail, data, at in (*entropy_faults(), *filter_faults()):
         yield Fault(name, status, detail, data, at)
 
 

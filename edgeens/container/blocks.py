@@ -7,6 +7,7 @@ blocks of the coder entropy are made by container.entropy.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ _DESKTOP_LANE = 1 << 10
 # With prefix codes a lane costs 20 bytes more for sizes, and ends its parts on whole bytes.
 _ENTROPY_CODES = 1 << 16
 _ENTROPY_LANE = 1 << 13
+# Filtered rows are decoded sixteen at a time, if a block holds so many whole ones.
+_ROWS_AT_ONCE = 16
 
 _BATCH = 1 << 21
 
@@ -60,7 +63,7 @@ def block_positions(
     elif profile == "mcu":
         positions = _MCU_CODES // weight
     elif tensor.coder == "entropy":
-        positions = max(_ENTROPY_CODES // copies, _ENTROPY_LANE)
+        positions = _whole_rows(max(_ENTROPY_CODES // copies, _ENTROPY_LANE), tensor.shape)
     else:
         positions = max(_DESKTOP_CODES // weight, _DESKTOP_LANE * copies // weight)
     positions = min(positions, BLOCK_LIMITS[profile] // weight)
@@ -68,6 +71,15 @@ def block_positions(
         positions = min(positions, MAX_RUN)  # so the number of runs fits its 16 bits too
     elements = int(tensor.codes[0].size)
     return max(1, min(positions, elements))
+
+
+def _whole_rows(positions: int, shape: tuple[int, ...]) -> int:
+    """The positions of about as many whole rows, a multiple of sixteen if it can be."""
+    row = prod(shape[1:])
+    for unit in (_ROWS_AT_ONCE * row, row):
+        if 0 < unit <= 2 * positions:
+            return unit * max(1, (2 * positions + unit) // (2 * unit))
+    return positions
 
 
 def encode_blocks(

@@ -13,7 +13,6 @@ from edgeens.coded import CodedEnsemble, CodedTensor, Grid, Section
 from edgeens.container.layout import (
     BLOCK_LIMITS,
     CODED_DTYPES,
-    CODERS,
     DTYPES,
     KNOWN_SECTIONS,
     MAX_DIMS,
@@ -176,7 +175,7 @@ def _method_problem(tensor: CodedTensor, grid: Grid, members: int) -> str | None
 
 def _coder_problem(tensor: CodedTensor, members: int) -> str | None:
     coder, joint = tensor.coder, tensor.method == "joint"
-    if coder not in CODERS:
+    if coder not in ("fixed", "entropy"):
         return f"the coder {coder!r} is not fixed or entropy"
     if coder == "entropy" and tensor.method not in ("plain", "joint", "drawn"):
         return f"the coder entropy is for plain, joint and drawn, not for {tensor.method}"

@@ -88,7 +88,11 @@ def _magnitudes(streams: Codes, columns: int, joint: bool) -> tuple[Integers, In
         # Residuals are smaller than the codes that they start from, but their columns count too.
         weight = totals[0] // totals[-1] if joint else 1
         of_columns += column_sums.astype(np.int64) * max(1, weight)
-    return _levels(np.array(of_rows), columns), _levels(of_columns, streams.size // columns)
+    rows = np.array(of_rows)
+    return (
+        _levels(rows, columns) - (rows == 0),  # zeros have a level to themselves
+        _levels(of_columns, streams.size // columns) - (of_columns == 0),
+    )
 
 
 def _levels(sums: Integers, count: int) -> Integers:
@@ -145,7 +149,14 @@ class _Levels:
         self.counts = np.ascontiguousarray(self.counts[:, :, used[0] : used[-1] + 1])
 
     def starts(self, tables: int) -> Iterator[tuple[Bytes, Bytes]]:
-        """Classes of the row levels and of the column levels to begin with."""
+        """Classes of the row levels and of the column levels to begin with.
+
+        Where neurons died, or were pruned, all codes of a row are one: a table that has only that
+        takes no bits. It can be the last, which a row that has its class reaches with any column.
+        """
+        last = np.uint8(tables - 1)
+        dead_rows = (self.counts > 0).any(axis=1).sum(axis=1) == 1
+        dead_columns = (self.counts > 0).any(axis=0).sum(axis=1) == 1
         for step, (low_row, low_column) in product(_STEPS, _QUANTILES):
             origin = np.empty(len(self.rows), np.int64)
             for each in range(self.sets):
@@ -153,10 +164,15 @@ class _Levels:
                 weights = self.counts[chosen].sum(axis=(1, 2))
                 origin[chosen] = _quantile(self.rows[chosen], weights, low_row)
             middle = _quantile(self.columns, self.counts.sum(axis=(0, 2)), low_column)
-            yield (
-                _steps(self.rows - origin, step, tables),
-                _steps(self.columns - middle, step, tables),
-            )
+            rows = _steps(self.rows - origin, step, tables)
+            columns = _steps(self.columns - middle, step, tables)
+            yield rows, columns
+            if dead_rows.any() or dead_columns.any():
+                most = (tables - 2) // 2  # so that two of them leave the last table alone
+                yield (
+                    np.where(dead_rows, last, np.minimum(rows, most)),
+                    np.where(dead_columns, last, np.minimum(columns, most)),
+                )
 
     def _tables(self, rows: Bytes, columns: Bytes, tables: int) -> Integers:
         """The table of each row level and column level; a set's follow those of the set before."""
@@ -172,6 +188,9 @@ class _Levels:
         total = counts.sum(axis=1, keepdims=True)
         # Half a code more of each, so that none costs infinitely many bits where it is new.
         lengths = np.log2(2 * total + counts.shape[1]) - np.log2(2 * counts + 1)
+        # A codeword has a bit at least, unless there is no other.
+        alone = (counts > 0) & ((counts > 0).sum(axis=1, keepdims=True) == 1)
+        lengths = np.where(alone, 0, np.maximum(lengths, 1))
         return counts, np.round(_LENGTH_UNIT * lengths).astype(np.int64)
 
     def cost(self, rows: Bytes, columns: Bytes, tables: int) -> int:

@@ -8,8 +8,9 @@ together; container.choice compares with the other methods.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from edgeens.coded import CodedTensor, Profile
 from edgeens.container.blocks import TensorBlocks, block_positions
 from edgeens.container.checksum import crc32c_each
 from edgeens.container.classes import Classes, classes_size, column_counts, fit_classes
+from edgeens.container.filters import Filter, fit_filter, idle_filter
 from edgeens.container.host import Stream
 from edgeens.container.layout import (
     BLOCK_ENTRY,
@@ -50,20 +52,23 @@ class Coding:
         classes: of its rows and columns, or None.
         sets: the prefix codes by class, shape (1, C); for joint (2, C): those of the first stream,
             and those of the others.
+        filters: what foretells the codes (S5.4), for joint two; none for the coder entropy.
     """
 
     classes: Classes | None
     sets: tuple[tuple[PrefixCode, ...], ...]
+    filters: tuple[Filter, ...] = ()
 
     def bodies(self) -> list[tuple[int, bytes]]:
         """Kind and body of each table, in the order of the file."""
+        filters = [each.body() for each in self.filters]
         classes = [self.classes.body()] if self.classes else []
-        return classes + [code.body() for codes in self.sets for code in codes]
+        return filters + classes + [code.body() for codes in self.sets for code in codes]
 
     @property
     def table_count(self) -> int:
         """The number of tables."""
-        return (self.classes is not None) + sum(map(len, self.sets))
+        return len(self.filters) + (self.classes is not None) + sum(map(len, self.sets))
 
     @property
     def table_bytes(self) -> int:
@@ -101,6 +106,16 @@ class Streams:
             return self.codes
         return self.codes[1:] if number else self.codes[:1]
 
+    def residuals(self, filters: tuple[Filter, ...]) -> Streams:
+        """What the *filters*, one for each set of tables, leave of the streams."""
+        if not filters:
+            return self
+        left = [
+            each.residuals(self.of_set(number), self.positions)
+            for number, each in enumerate(filters)
+        ]
+        return replace(self, codes=np.concatenate(left))
+
     def block_bytes(self, coding: Coding) -> int:
         """Bytes of all blocks and of their entries in the block index."""
         blocks = -(-self.codes.shape[1] // self.positions)
@@ -114,7 +129,7 @@ class Streams:
 
     def prepared(self, coding: Coding) -> Iterator[tuple[Stream, NDArray[np.uint32]]]:
         """Each stream as the kernels take it, with the codewords of its tables."""
-        for number, codes in enumerate(self.codes):
+        for number, codes in enumerate(self.residuals(coding.filters).codes):
             tables = coding.sets[1 if self.joint and number else 0]
             low = min(table.low for table in tables)
             values = max(table.low + table.values for table in tables) - low
@@ -193,6 +208,45 @@ def fit_coding(
         most_tables: that it may have, at least 1, for joint 2.
         most_bytes: that its classes may take.
     """
+    filters = _fit_filters(streams)
+    best, least = _fit_tables(streams, most_tables, most_bytes)
+    if not filters or most_tables < 2 * len(filters):
+        return best
+    # What the filters leave has classes and prefix codes of its own.
+    left = streams.residuals(filters)
+    coding, size = _fit_tables(left, most_tables - len(filters), most_bytes)
+    filtered = replace(coding, filters=filters)
+    more = filtered.table_bytes - coding.table_bytes
+    return filtered if size + more < least else best
+
+
+def _fit_filters(streams: Streams) -> tuple[Filter, ...]:
+    """The best filter of each set of streams; none at all where no set has a use for one."""
+    filters = [_fit_filter(streams.of_set(n), streams) for n in range(2 if streams.joint else 1)]
+    if not any(filters):
+        return ()
+    columns = next(each.columns for each in filters if each)
+    return tuple(each or idle_filter(columns) for each in filters)
+
+
+def _fit_filter(codes: Codes, streams: Streams) -> Filter | None:
+    """The best filter of *codes*, whose rows are those of the tensor, or all of it is one row.
+
+    The last for a dense layer that multiplies from the left: its neighbours lie below each other.
+    """
+    elements = codes.shape[1]
+    best, least = None, None
+    for columns in (prod(streams.shape[1:]), elements):
+        fitted = fit_filter(codes, columns) if len(streams.shape) > 1 else None
+        if fitted:
+            error = int(np.square(fitted.residuals(codes, streams.positions), dtype=np.int64).sum())
+            if least is None or error < least:
+                best, least = fitted, error
+    return best
+
+
+def _fit_tables(streams: Streams, most_tables: int, most_bytes: int) -> tuple[Coding, int]:
+    """Classes and prefix codes with which the streams take the fewest bytes, and these bytes."""
     candidates = [_without_classes(streams)]
     if streams.codes.size >= _CLASSES_FROM and not (streams.joint and streams.profile == "mcu"):
         sets = 2 if streams.joint else 1
@@ -202,7 +256,9 @@ def fit_coding(
             size = classes_size(columns, streams.codes.size // columns)
             if 1 + sets * tables <= most_tables and size <= most_bytes:
                 candidates.append(_with_classes(streams, columns, tables))
-    return min(candidates, key=lambda each: each.table_bytes + streams.block_bytes(each))
+    sizes = [each.table_bytes + streams.block_bytes(each) for each in candidates]
+    least = min(sizes)
+    return candidates[sizes.index(least)], least
 
 
 def fit_groups(streams: Streams, number: int) -> list[PrefixCode]:

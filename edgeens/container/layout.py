@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 
 MAGIC: Final = b"\x8aEENS\r\n\x1a"
 MAJOR: Final = 1
-MINOR: Final = 1  # of a file in which a tensor has the coder entropy; else 0
+MINOR: Final = 2  # the newest minor version; a file has that of its newest coder
+MINOR_OF_CODERS: Final = {"fixed": 0, "entropy": 1, "filtered": 2}
 BYTE_ORDER: Final = 0x0A0B0C0D
 
 # (S3)
@@ -48,6 +49,7 @@ NO_AXIS: Final = 255
 # (S5), (S10.1)
 PREFIX_CODE: Final = 1
 CLASSES: Final = 2
+FILTER: Final = 3
 MAX_GROUP: Final = 4
 MAX_SYMBOLS: Final = 1024
 MAX_CLASS: Final = 7  # of a row or of a column
@@ -56,11 +58,17 @@ LENGTH_LIMITS: Final = {"desktop": 12, "mcu": 11}
 PARTS: Final = {"desktop": 4, "mcu": 1}
 PARTS_FROM: Final = 1024  # positions of the shortest block that is cut into parts
 
+# (S5.4), (S10.4)
+TAPS: Final = 4
+SETS: Final = 8  # or one
+MAX_LAG: Final = 65_535
+FILTER_UNIT: Final = 64  # a weight of 1
+
 PROFILES: Final = {"desktop": 0, "mcu": 1}
 BLOCK_LIMITS: Final = {"desktop": 1 << 20, "mcu": 4096}
 
 METHODS: Final = {"raw": 0, "plain": 1, "shared": 2, "joint": 3, "drawn": 4}
-CODERS: Final = {"fixed": 0, "entropy": 1}
+CODERS: Final = {"fixed": 0, "entropy": 1, "filtered": 2}
 PREDICTORS: Final = {"none": 0, "first": 1, "mean": 2, "haar": 3}
 DIGITS: Final = {"none": 0, "balanced": 1, "planes": 2}
 
@@ -196,8 +204,8 @@ class TensorRecord(NamedTuple):
 
     @property
     def lane_entry(self) -> int:
-        """Bytes that a lane takes in the common part: its CRC, for entropy its size too (S10.2)."""
-        return LANE_CRC + (STREAM_SIZE if self.coder == CODERS["entropy"] else 0)
+        """Bytes of a lane in the common part: its CRC, with codewords its size too (S10.2)."""
+        return LANE_CRC + (STREAM_SIZE if self.coder != CODERS["fixed"] else 0)
 
 
 def pattern_bits(members: int) -> int:

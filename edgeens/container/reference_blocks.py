@@ -81,7 +81,7 @@ def decode_block(
     if record.method == JOINT:
         copies = _joint(stored, n, tensor, block, profile)
         return copies if member is None else [copies[member]]
-    if record.coder == ENTROPY:
+    if record.coder != FIXED:
         contents = lane_bytes(stored, record.lanes)
     else:
         size = (len(stored) - common) // record.lanes
@@ -117,7 +117,7 @@ def _lane_codes(
     least, most = -(1 << record.bits - 1), (1 << record.bits - 1) - 1
     if record.method == DRAWN:
         least, most = -record.parent_levels, record.parent_levels
-    if record.coder == ENTROPY:
+    if record.coder != FIXED:
         assert tensor.tables is not None
         first = block * record.block_positions
         codes = decode_stream(

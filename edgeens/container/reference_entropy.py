@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from edgeens.container.layout import LENGTH_LIMITS, PARTS, PARTS_FROM, PROFILES, Status
 from edgeens.container.reference_bits import BitStream, refuse
-from edgeens.container.reference_tables import StoredCode, TensorTables
+from edgeens.container.reference_tables import StoredCode, StoredFilter, TensorTables
 
 
 def decode_stream(
@@ -45,7 +45,21 @@ def decode_stream(
             table = tables.code_at(copy, first + len(codes), first=not later)
             codes += _group(bits, table, end - len(codes))
         bits.close()
+    if tables.filters:
+        return _unfiltered(codes, tables.filters[-1 if later else 0], first)
     return codes
+
+
+def _unfiltered(residuals: Sequence[int], table: StoredFilter, first: int) -> list[int]:
+    """The numbers of a stream from its *residuals*, the block's first position being *first*
+    (S10.4)."""
+    v: list[int] = []
+    for i, residual in enumerate(residuals):
+        column = (first + i) % table.columns
+        taps = zip(table.weights[table.sets[column]], table.lags, strict=True)
+        total = sum(w * v[i - lag] for w, lag in taps if 0 < lag <= min(column, i))
+        v.append(_i8(residual + (total + 32) // 64))
+    return v
 
 
 def _group(bits: BitStream, table: StoredCode, left: int) -> list[int]:

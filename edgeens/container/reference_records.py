@@ -35,7 +35,7 @@ from edgeens.container.reference_bits import refuse
 from edgeens.container.reference_tables import Table, TensorTables, tensor_tables
 
 RAW, PLAIN, SHARED, JOINT, DRAWN = range(5)  # (S4.3)
-FIXED, ENTROPY = 0, 1
+FIXED, ENTROPY, FILTERED = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def open_tensors(
         name = _open_name(record, names, before, where)
         _check_record(record, header, where)
         named = None
-        if record.coder == ENTROPY and record.method in (PLAIN, JOINT, DRAWN):
+        if record.coder != FIXED and record.method in (PLAIN, JOINT, DRAWN):
             named = tensor_tables(record, tables, where)
         stored_scales = _open_scales(record, scales, before, where)
         start = tensors_end(tensors, header)
@@ -128,9 +128,10 @@ def _check_record(record: TensorRecord, header: Header, where: str) -> None:
         product *= dim
         need(dim <= MAX_ELEMENTS and product <= MAX_ELEMENTS, f"the shape is {record.shape}")
     known("method", range(5))
-    known("coder", range(2))
+    known("coder", range(3))
     method = record.method
-    need(method != RAW or record.coder == FIXED, "raw with the coder entropy")
+    need(method != RAW or record.coder == FIXED, "raw with codewords")
+    need(method != SHARED or record.coder != FILTERED, "shared with the coder filtered")
     widths = {RAW: (0, 8), SHARED: (8,)}.get(method, range(2, 9))
     need(record.bits in widths, f"bits is {record.bits}")
     dtype = DTYPE_NAMES[record.dtype]
@@ -154,7 +155,8 @@ def _check_record(record: TensorRecord, header: Header, where: str) -> None:
     need(-128 <= record.zero_point <= 127, f"zero_point is {record.zero_point}")
     need(record.zero_point == zero, f"zero_point is {record.zero_point}")
     tables = (record.first_table, record.table_count)
-    need(record.coder == ENTROPY or tables == (0, 0), f"tables {tables} for the coder fixed")
+    need(record.coder != FIXED or tables == (0, 0), f"tables {tables} for the coder fixed")
+    need(record.coder != FILTERED or header.minor >= 2, f"filtered in version 1.{header.minor}")
     need(sum(tables) <= header.table_count, f"tables {tables} of {header.table_count}")
     need(method == DRAWN or record.key == 0, f"key is {record.key}")
     positions = record.block_positions
@@ -232,7 +234,7 @@ def block_length(record: TensorRecord, block: int) -> int:
 def _block_sizes(record: TensorRecord, n: int) -> tuple[int, int]:
     """The least and the largest size of a block of *n* positions (S6)."""
     copies = record.copies
-    if record.coder == ENTROPY and record.method != SHARED:
+    if record.coder != FIXED and record.method != SHARED:
         least = {PLAIN: 8 * copies, DRAWN: 8, JOINT: 4 * copies}[record.method]
         return least, 1 << 32
     if record.method == JOINT or record.coder == ENTROPY:

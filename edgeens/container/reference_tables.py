@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from edgeens.container.layout import (
     CLASSES,
+    CODERS,
+    FILTER,
     LENGTH_LIMITS,
     MAX_CLASS_TABLES,
     MAX_GROUP,
@@ -17,7 +19,9 @@ from edgeens.container.layout import (
     METHODS,
     PREFIX_CODE,
     PROFILES,
+    SETS,
     TABLE_ENTRY,
+    TAPS,
     Header,
     Status,
     TensorRecord,
@@ -54,10 +58,21 @@ class StoredClasses:
 
 
 @dataclass(frozen=True)
+class StoredFilter:
+    """A table of kind 3 (S5.4): columns, lags, the weights of each set, each column's set."""
+
+    columns: int
+    lags: tuple[int, ...]
+    weights: tuple[tuple[int, ...], ...]
+    sets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class TensorTables:
-    """The tables of one tensor (S5.3).
+    """The tables of one tensor (S5.3, S5.4).
 
     Attributes:
+        filters: of the first stream and of the others; empty without.
         first, others: prefix codes by class; the others are those of a joint tensor's streams
             after the first, else the same.
         columns: class of each column; empty without classes.
@@ -68,6 +83,7 @@ class TensorTables:
     others: tuple[StoredCode, ...]
     columns: tuple[int, ...] = ()
     rows: tuple[tuple[int, ...], ...] = ()
+    filters: tuple[StoredFilter, ...] = ()
 
     def code_at(self, copy: int, position: int, *, first: bool) -> StoredCode:
         """The table of the position *position* of the tensor in *copy* (S5.2, S5.3)."""
@@ -78,7 +94,8 @@ class TensorTables:
         return codes[min(self.rows[copy][row] + self.columns[column], len(codes) - 1)]
 
 
-Table = StoredCode | StoredClasses | None
+# A filter is read with the tensor that names it.
+Table = StoredCode | StoredClasses | bytes | None
 
 
 def open_tables(tables: bytes, header: Header) -> tuple[Table, ...]:
@@ -107,6 +124,8 @@ def open_tables(tables: bytes, header: Header) -> tuple[Table, ...]:
             opened.append(_open_code(body, header, f"table {number}"))
         elif kind == CLASSES:
             opened.append(_open_classes(body, f"table {number}"))
+        elif kind == FILTER:
+            opened.append(body)
         else:
             opened.append(None)
     return tuple(opened)
@@ -167,18 +186,47 @@ def _open_classes(body: bytes, where: str) -> StoredClasses:
     return StoredClasses(columns, rows, body)
 
 
+def _open_filter(body: bytes, elements: int, where: str) -> StoredFilter:
+    """(S5.4)"""
+    sets = 1 if len(body) == 4 + 2 * TAPS + TAPS else SETS
+    columns = int.from_bytes(body[:4], "little")
+    after_lags = 4 + 2 * TAPS
+    after_weights = after_lags + TAPS * sets
+    size = after_weights + (ceil8(3 * columns) if sets > 1 else 0)
+    if len(body) != size:
+        refuse(Status.RECORD, f"{where}: {len(body)} bytes of a filter, not {size}")
+    if columns == 0 or elements % columns:
+        refuse(Status.RECORD, f"{where}: a filter of {columns} columns")
+    lags = [int.from_bytes(body[at : at + 2], "little") for at in range(4, after_lags, 2)]
+    weights = [byte - 256 if byte > 127 else byte for byte in body[after_lags:after_weights]]
+    of_sets = [tuple(weights[at : at + TAPS]) for at in range(0, len(weights), TAPS)]
+    of_columns = [0] * columns
+    if sets > 1:
+        stream = BitStream(body[after_weights:], Status.RECORD)
+        of_columns = [stream.take(3) for _ in range(columns)]
+        stream.close()
+    return StoredFilter(columns, tuple(lags), tuple(of_sets), tuple(of_columns))
+
+
 def tensor_tables(record: TensorRecord, tables: Sequence[Table], where: str) -> TensorTables:
-    """The tables that a record with the coder entropy names (S5.3), for step 7.2."""
+    """The tables that a record names (S5.3, S5.4), for step 7.2."""
 
     def need(holds: bool, what: str) -> None:
         if not holds:
             refuse(Status.RECORD, f"{where}: {what}")
 
+    joint = record.method == METHODS["joint"]
     named = tables[record.first_table : record.first_table + record.table_count]
+    filters: list[StoredFilter] = []
+    if record.coder == CODERS["filtered"]:
+        count = 2 if joint else 1
+        bodies = [table for table in named[:count] if isinstance(table, bytes)]
+        need(len(bodies) == count, "it does not begin with its filters")
+        filters = [_open_filter(body, record.elements, where) for body in bodies]
+        named = named[count:]
     classes = named[0] if named and isinstance(named[0], StoredClasses) else None
     codes = [table for table in named if isinstance(table, StoredCode)]
     need(len(codes) == len(named) - (classes is not None), "it names a table of another kind")
-    joint = record.method == METHODS["joint"]
     need(len(codes) >= 1, "it names no prefix code")
     need(not joint or len(codes) % 2 == 0, f"joint names {len(codes)} prefix codes")
     count = len(codes) // 2 if joint else len(codes)
@@ -187,7 +235,7 @@ def tensor_tables(record: TensorRecord, tables: Sequence[Table], where: str) -> 
     need(classes is None or all(code.group == 1 for code in codes), "classes, and groups of codes")
     first, others = tuple(codes[:count]), tuple(codes[-count:])
     if classes is None:
-        return TensorTables(first, others)
+        return TensorTables(first, others, filters=tuple(filters))
     copies = 1 if record.method == METHODS["drawn"] else record.copies
     columns, rows, body = classes.columns, classes.rows, classes.body
     need(columns * rows == record.elements, f"{rows} rows of {columns} columns")
@@ -200,4 +248,4 @@ def tensor_tables(record: TensorRecord, tables: Sequence[Table], where: str) -> 
     row_classes = tuple(tuple(of_rows.take(3) for _ in range(rows)) for _ in range(copies))
     of_columns.close()
     of_rows.close()
-    return TensorTables(first, others, column_classes, row_classes)
+    return TensorTables(first, others, column_classes, row_classes, tuple(filters))

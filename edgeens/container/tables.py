@@ -46,7 +46,7 @@ class TablePool:
 
     Attributes:
         bodies: kind and body of each.
-        codes: the prefix code of each, None for classes.
+        codes: the prefix code of each, None for other kinds.
     """
 
     bodies: list[tuple[int, bytes]] = field(default_factory=list)
@@ -71,8 +71,9 @@ class TablePool:
         if first is None:
             first = len(self.bodies)
             self.bodies += coding.bodies()
-            classes = [None] if coding.classes else []
-            self.codes += [*classes, *(code for codes in coding.sets for code in codes)]
+            codes = [code for codes in coding.sets for code in codes]
+            others = len(coding.bodies()) - len(codes)
+            self.codes += [*[None] * others, *codes]
         return first
 
     def borrowed(self, streams: Streams) -> Coding | None:

@@ -36,7 +36,7 @@ from edgeens.container.layout import (
     MAX_NAMES,
     MAX_SCALES,
     METHODS,
-    MINOR,
+    MINOR_OF_CODERS,
     NO_AXIS,
     PREDICTORS,
     PROFILES,
@@ -79,10 +79,11 @@ def serialise(coded: CodedEnsemble, *, threads: int = 1) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class _Encoded:
-    """What a file holds of one tensor: blocks, digest, and its tables in the pool."""
+    """What a file holds of one tensor: blocks, digest, coder, and its tables in the pool."""
 
     blocks: TensorBlocks
     digest: bytes
+    coder: str = "fixed"
     first_table: int = 0
     table_count: int = 0
 
@@ -129,7 +130,9 @@ def _encode(coded: CodedEnsemble, map_: Map) -> tuple[TablePool, list[_Encoded]]
         digest = _digest(tensor, members, number)
         if of_tensor is not None and planned is not None:
             first, coding = planned
-            return _Encoded(entropy_blocks(of_tensor, coding), digest, first, coding.table_count)
+            blocks = entropy_blocks(of_tensor, coding)
+            coder = "filtered" if coding.filters else "entropy"
+            return _Encoded(blocks, digest, coder, first, coding.table_count)
         blocks = encode_blocks(tensor, members, profile=profile, block_codes=block_codes)
         return _Encoded(blocks, digest)
 
@@ -179,11 +182,10 @@ def _head(
         for end, tensor in zip(ends, encoded, strict=True)
     )
     tables = pool.pack()
-    entropy = any(tensor.coder == "entropy" for tensor in coded.tensors)
     header = Header(
         magic=MAGIC,
         major=MAJOR,
-        minor=MINOR if entropy else 0,
+        minor=max((MINOR_OF_CODERS[tensor.coder] for tensor in encoded), default=0),
         byte_order=BYTE_ORDER,
         head_crc=0,
         section_count=section_count,
@@ -237,6 +239,7 @@ def _records(
             first_block=next(block_starts),
             block_count=len(end),
             block_positions=stored.blocks.positions,
+            coder=CODERS[stored.coder],
             first_table=stored.first_table,
             table_count=stored.table_count,
         )
@@ -257,7 +260,7 @@ def _record(tensor: CodedTensor, members: int) -> TensorRecord:
         ndim=len(shape),
         dims=shape + (0,) * (MAX_DIMS - len(shape)),
         method=METHODS[tensor.method],
-        coder=CODERS[tensor.coder],
+        coder=0,
         bits=grid.bits if grid else 0,
         predictor=PREDICTORS[tensor.predictor],
         digits=DIGITS[tensor.digits],

@@ -22,9 +22,9 @@ static void seal_head(uint8_t *data, size_t size, const eens_file *file) {
 }
 
 /* The checksums of the lanes, as far as they lie in the block; returns the bytes of the common part.
- * An entry of the common part is a CRC, or with the coder entropy a size and a CRC. */
+ * An entry of the common part is a CRC, or with codewords a size and a CRC. */
 static uint32_t seal_lanes(uint8_t *bytes, const eens_tensor *tensor, const eens_block *block) {
-    bool sized = tensor->coder == EENS_ENTROPY;
+    bool sized = tensor->coder != EENS_FIXED;
     uint32_t entry = sized ? 8 : 4;
     uint32_t lanes = eens_lane_count(tensor);
     uint64_t at = (uint64_t)entry * lanes;

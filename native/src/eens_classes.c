@@ -4,8 +4,8 @@
 #if !defined(EENS_NO_ENTROPY)
 
 #define HEAD_BYTES 8u
-#define PIECE 64u       /* classes read at a time */
-#define PIECE_BYTES 25u /* that hold them, at any first bit */
+#define PIECE EENS_FIELDS
+#define PIECE_BYTES (3 * PIECE / 8 + 1) /* that hold them, at any first bit */
 
 /* The two numbers of the head, and where the classes of the columns begin. */
 static eens_status load(const eens_file *file, const eens_table *table, eens_classes *classes) {
@@ -29,8 +29,7 @@ eens_status eens_classes_check(const eens_file *file, const eens_table *table) {
     return load(file, table, &classes);
 }
 
-/* The last byte of a stream of so many bits. */
-static eens_status check_padding(const eens_file *file, uint32_t offset, uint32_t bits) {
+eens_status eens_padding_check(const eens_file *file, uint32_t offset, uint32_t bits) {
     uint8_t buffer[1];
     if (bits % 8 == 0) {
         return EENS_OK;
@@ -63,8 +62,8 @@ eens_status eens_classes_open(const eens_file *file, const eens_table *table,
         return EENS_ERR_RECORD;
     }
     classes->rows_offset = classes->columns_offset + column_bytes;
-    status = check_padding(file, classes->columns_offset, column_bits);
-    return status == EENS_OK ? check_padding(file, classes->rows_offset, row_bits) : status;
+    status = eens_padding_check(file, classes->columns_offset, column_bits);
+    return status == EENS_OK ? eens_padding_check(file, classes->rows_offset, row_bits) : status;
 }
 
 /* A field of 3 bits, from one byte or two. */
@@ -77,14 +76,11 @@ static inline uint32_t field_at(const uint8_t *bytes, uint32_t bit) {
     return field & 7;
 }
 
-/* count classes, at most PIECE, from number first on of the columns or the rows, which begin at
- * offset; one a byte. */
-static bool read_classes(const eens_classes *classes, uint32_t offset, uint32_t first,
-                         uint32_t count, uint8_t *numbers) {
+bool eens_fields(const eens_file *file, uint32_t offset, uint32_t first, uint32_t count,
+                 uint8_t *numbers) {
     uint8_t buffer[PIECE_BYTES];
     uint32_t skip = 3 * first % 8;
-    const uint8_t *bytes = eens_view(classes->file, offset + 3 * first / 8,
-                                     eens_ceil8(skip + 3 * count), buffer);
+    const uint8_t *bytes = eens_view(file, offset + 3 * first / 8, eens_ceil8(skip + 3 * count), buffer);
     for (uint32_t i = 0; bytes != NULL && i < count; i++) {
         numbers[i] = (uint8_t)field_at(bytes, skip + 3 * i);
     }
@@ -105,7 +101,7 @@ bool eens_classes_spread(eens_classes *classes, uint8_t *columns) {
     classes->column_classes = columns;
     for (uint32_t at = 0; at < count; at += PIECE) {
         uint32_t part = count - at < PIECE ? count - at : PIECE;
-        if (!read_classes(classes, classes->columns_offset, at, part, columns + at)) {
+        if (!eens_fields(classes->file, classes->columns_offset, at, part, columns + at)) {
             return false;
         }
     }
@@ -144,7 +140,7 @@ static bool row_numbers(const eens_classes *classes, uint32_t column, uint32_t r
     const uint8_t *columns = numbers;
     if (EENS_COLUMN_BYTES != 0) {
         columns = classes->column_classes + column;
-    } else if (!read_classes(classes, classes->columns_offset, column, count, numbers)) {
+    } else if (!eens_fields(classes->file, classes->columns_offset, column, count, numbers)) {
         return false;
     }
     add_row(columns, row_class, classes->most, count, numbers);
@@ -159,7 +155,7 @@ bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first,
         uint32_t left = classes->columns - column;
         uint32_t part = left < count ? left : count;
         uint8_t row_class;
-        if (!read_classes(classes, classes->rows_offset, copy * classes->rows + row, 1,
+        if (!eens_fields(classes->file, classes->rows_offset, copy * classes->rows + row, 1,
                           &row_class) ||
             !row_numbers(classes, column, row_class, part, numbers)) {
             return false;

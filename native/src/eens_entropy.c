@@ -74,6 +74,19 @@ static eens_status open_lanes(const eens_job *job) {
     return is_short ? EENS_ERR_BLOCK_CONTENT : status;
 }
 
+/* A code stream of one set of tables, and its filter undone. */
+static eens_status decode_stream(const eens_job *job, uint32_t set, uint32_t copy,
+                                 const uint8_t *bytes, uint32_t size, int8_t *codes) {
+    const eens_coding *coding = job->coding;
+    eens_status status =
+        eens_code_stream_decode(job, &coding->codes_ready[set], copy, bytes, size, codes);
+    if (status == EENS_OK &&
+        !eens_unfilter(&coding->filters[set], job->block.first, job->block.count, codes)) {
+        status = EENS_ERR_READ;
+    }
+    return status;
+}
+
 static eens_status decode_lane(const eens_job *job, uint32_t number, int8_t *codes) {
     const uint8_t *bytes;
     lane found;
@@ -81,9 +94,7 @@ static eens_status decode_lane(const eens_job *job, uint32_t number, int8_t *cod
     if (status == EENS_OK) {
         status = eens_piece(job, found.offset, found.size, found.crc, job->workspace, &bytes);
     }
-    return status == EENS_OK ? eens_code_stream_decode(job, &job->coding->codes_ready[0], number,
-                                                       bytes, found.size, codes)
-                             : status;
+    return status == EENS_OK ? decode_stream(job, 0, number, bytes, found.size, codes) : status;
 }
 
 /* All residuals of a joint block. */
@@ -96,8 +107,7 @@ static eens_status decode_residuals(const eens_job *job, const uint8_t *bytes) {
         if (size > job->block.size - at) {
             return EENS_ERR_BLOCK_CONTENT;
         }
-        eens_status status = eens_code_stream_decode(job, &job->coding->codes_ready[m != 0], m,
-                                                     bytes + at, size, codes);
+        eens_status status = decode_stream(job, m != 0, m, bytes + at, size, codes);
         if (status != EENS_OK) {
             return status;
         }

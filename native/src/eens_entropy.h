@@ -2,7 +2,8 @@
  *
  * eens_prefix.c reads one prefix code, eens_ready.c makes a table of it, eens_tables.c has all
  * tables of a tensor, eens_classes.c the classes of positions, eens_stream.c and eens_stream_fast.c
- * decode a code stream, eens_joint.c undoes the predictors; eens_entropy.c puts them together for a
+ * decode a code stream, eens_filter.c and eens_filter_fast.c undo the filter, eens_joint.c the
+ * predictors; eens_entropy.c puts them together for a
  * block. A decoder built with EENS_NO_ENTROPY has none of them.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef EENS_ENTROPY_H
@@ -12,11 +13,23 @@
 
 #define EENS_PREFIX_CODE 1u /* kinds of tables (S5) */
 #define EENS_CLASSES 2u
+#define EENS_FILTER 3u
 #define EENS_LONGEST 12u               /* bits of a codeword */
 #define EENS_COUNTS (EENS_LONGEST + 1) /* for numbers of codewords by their lengths */
 #define EENS_MAX_SYMBOLS 1024u
 #define EENS_MAX_CLASS_TABLES 8u /* C of S5.3 */
 #define EENS_PARTS 4u            /* of a code stream */
+#define EENS_TAPS 4u             /* of a filter (S5.4) */
+#define EENS_SETS 8u             /* or one */
+#define EENS_FIELDS 64u          /* of classes or sets, read at a time */
+/* Where compilers have vectors as types, and bytes of a vector stand in the order of its numbers. */
+#if !defined(EENS_SMALL) && EENS_LITTLE_ENDIAN && !defined(EENS_NO_ENTROPY) && \
+    (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9))
+#define EENS_FILTER_FAST
+#endif
+#define EENS_FILTER_ROWS 16u                       /* that eens_filter_fast.c takes at a time */
+#define EENS_FILTER_COLUMN (2 * EENS_FILTER_ROWS) /* bytes that it keeps of each column */
+#define EENS_FILTER_WIDEST (1u << 13)              /* columns of rows that it takes */
 
 /* Positions of a part whose tables are worked out at a time; a small build takes the parts one
  * after the other. */
@@ -72,11 +85,30 @@ typedef struct eens_classes {
     uint8_t most; /* the largest class that has a table of its own: C - 1 */
 } eens_classes;
 
+/* A filter (S5.4); columns 0: there is none. */
+typedef struct eens_filter {
+    const eens_file *file;
+#if defined(EENS_FILTER_FAST)
+    const uint8_t *column_sets; /* the columns' sets, a byte each */
+    uint8_t *past;              /* room for sixteen rows and for what stands before them */
+#endif
+    uint32_t columns;
+    uint32_t offset; /* of the table's body, in the file */
+    uint8_t sets;
+} eens_filter;
+
+/* Its lags, and as many sets of weights as it has. */
+typedef struct eens_taps {
+    uint16_t lags[EENS_TAPS];
+    int8_t weights[EENS_SETS][EENS_TAPS];
+} eens_taps;
+
 /* All that a call of eens_decode needs of the tables, and how it divides its workspace. */
 typedef struct eens_coding {
     eens_codes_ready codes_ready[2]; /* of the first stream of a joint block, or of all streams of
                                         another; of the other streams of a joint block */
     eens_classes classes;
+    eens_filter filters[2]; /* of the first stream of a joint block, and of all others */
     uint16_t first_table; /* of kind 1 */
     uint16_t table_count; /* C of S5.3 */
     uint8_t *chunk;       /* numbers of tables: EENS_CHUNK_BYTES */
@@ -140,6 +172,38 @@ bool eens_classes_spread(eens_classes *classes, uint8_t *columns);
 /* The numbers of the tables of count positions from position first on. */
 bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first, uint32_t count,
                      uint8_t *numbers);
+
+/* Up to EENS_FIELDS fields of 3 bits, from number first on of those that begin at offset; one a
+ * byte. */
+bool eens_fields(const eens_file *file, uint32_t offset, uint32_t first, uint32_t count,
+                 uint8_t *fields);
+
+/* That the last byte of a stream of so many bits has no others; else RECORD. */
+eens_status eens_padding_check(const eens_file *file, uint32_t offset, uint32_t bits);
+
+/* eens_filter.c (S5.4, S10.4): the filter that a tensor names; RECORD if it does not fit. */
+eens_status eens_filter_open(const eens_file *file, uint32_t number, const eens_tensor *tensor,
+                             eens_filter *filter);
+bool eens_filter_taps(const eens_filter *filter, eens_taps *taps);
+/* Bytes of workspace, and takes them. */
+#if defined(EENS_FILTER_FAST)
+size_t eens_filter_bytes(const eens_filter *filter);
+bool eens_filter_spread(eens_filter *filter, uint8_t *room);
+#else
+static inline size_t eens_filter_bytes(const eens_filter *filter) {
+    (void)filter;
+    return 0;
+}
+static inline bool eens_filter_spread(eens_filter *filter, uint8_t *room) {
+    (void)filter, (void)room;
+    return true;
+}
+#endif
+/* The residuals of count positions from position first on, all of a block, into their numbers. */
+bool eens_unfilter(const eens_filter *filter, uint32_t first, uint32_t count, int8_t *codes);
+/* eens_filter_fast.c: as many as it can take of them, from the beginning of a row on. */
+uint32_t eens_unfilter_rows(const eens_filter *filter, const eens_taps *taps, uint32_t count,
+                            int8_t *codes);
 
 /* eens_stream.c (S10.1) */
 /* The code stream of a copy (of the block, see job), in these size bytes, into count codes. */

@@ -77,10 +77,11 @@ static bool bits_fit(const eens_tensor *tensor) {
 
 /* method, coder, bits, predictor, digits (S4.3), in this order. */
 static eens_status check_method(eens_status unknown, const eens_tensor *tensor) {
-    if (tensor->method > EENS_DRAWN || tensor->coder > EENS_ENTROPY) {
+    if (tensor->method > EENS_DRAWN || tensor->coder > EENS_FILTERED) {
         return unknown;
     }
-    if ((tensor->method == EENS_RAW && tensor->coder != EENS_FIXED) || !bits_fit(tensor)) {
+    if ((tensor->method == EENS_RAW && tensor->coder != EENS_FIXED) ||
+        (tensor->method == EENS_SHARED && tensor->coder == EENS_FILTERED) || !bits_fit(tensor)) {
         return EENS_ERR_RECORD;
     }
     if (tensor->predictor > EENS_TRANSFORM) {
@@ -141,6 +142,7 @@ eens_status eens_record_check(const eens_file *file, eens_tensor *tensor) {
     uint32_t table_count = tensor->coder == EENS_FIXED ? 0 : file->table_count;
     bool fits = tensor->reserved_55 == 0 && tensor->reserved_84 == 0 && grid_fits(tensor) &&
                 copies_fit(tensor, file->member_count) && blocks_fit(tensor, file->profile) &&
-                (uint32_t)tensor->first_table + tensor->table_count <= table_count;
+                (uint32_t)tensor->first_table + tensor->table_count <= table_count &&
+                (tensor->coder != EENS_FILTERED || file->minor >= 2);
     return fits ? EENS_OK : EENS_ERR_RECORD;
 }

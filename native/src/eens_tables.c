@@ -48,17 +48,26 @@ eens_status eens_bodies_check(const eens_file *file) {
     return status;
 }
 
-/* How many tables of kind 1 there are, after one of kind 2 if classes->columns is not 0; RECORD if
- * the tables do not fit the record or each other (S5.3). */
-static eens_status open_classes(const eens_file *file, const eens_tensor *tensor,
-                                eens_classes *classes, uint32_t *codes) {
+/* How many tables of kind 1 there are, after the filters (S5.4), and one of kind 2 if
+ * classes->columns is not 0; RECORD if the tables do not fit the record or each other (S5.3). */
+static eens_status open_others(const eens_file *file, const eens_tensor *tensor,
+                               eens_coding *coding, uint32_t *codes) {
+    eens_classes *classes = &coding->classes;
     eens_table table;
+    uint32_t sets = tensor->method == EENS_JOINT ? 2 : 1;
+    uint32_t filters = tensor->coder == EENS_FILTERED ? sets : 0;
     uint32_t count = tensor->table_count;
-    classes->columns = 0;
-    if (file->minor == 0 || count == 0 || tensor->first_table + count > file->table_count) {
+    eens_status status = EENS_OK;
+    if (file->minor == 0 || count <= filters || tensor->first_table + count > file->table_count) {
         return EENS_ERR_RECORD;
     }
-    eens_status status = eens_table_at(file, tensor->first_table, &table);
+    for (uint32_t i = 0; i < filters && status == EENS_OK; i++) {
+        status = eens_filter_open(file, tensor->first_table + i, tensor, &coding->filters[i]);
+    }
+    count -= filters;
+    if (status == EENS_OK) {
+        status = eens_table_at(file, tensor->first_table + filters, &table);
+    }
     if (status == EENS_OK && table.kind == EENS_CLASSES) {
         status = eens_classes_open(file, &table, tensor, classes);
         count--;
@@ -66,7 +75,6 @@ static eens_status open_classes(const eens_file *file, const eens_tensor *tensor
     if (status != EENS_OK) {
         return status;
     }
-    uint32_t sets = tensor->method == EENS_JOINT ? 2 : 1;
     uint32_t most = classes->columns != 0 ? EENS_MAX_CLASS_TABLES : 1;
     *codes = count;
     return count != 0 && count % sets == 0 && count / sets <= most ? EENS_OK : EENS_ERR_RECORD;
@@ -107,7 +115,7 @@ static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
                                eens_coding *coding) {
     uint32_t count;
     memset(coding, 0, sizeof *coding);
-    eens_status status = open_classes(file, tensor, &coding->classes, &count);
+    eens_status status = open_others(file, tensor, coding, &count);
     if (status != EENS_OK) {
         return status;
     }
@@ -138,6 +146,7 @@ static size_t coding_bytes(const eens_tensor *tensor, const eens_coding *coding)
     bool has_classes = coding->classes.columns != 0;
     size_t strides = (size_t)coding->codes_ready[0].stride + coding->codes_ready[1].stride;
     return coding->table_count * strides + code_bytes(tensor) +
+           eens_filter_bytes(&coding->filters[0]) + eens_filter_bytes(&coding->filters[1]) +
            (has_classes ? EENS_CHUNK_BYTES + EENS_COLUMN_BYTES * (size_t)coding->classes.columns
                         : 0);
 }
@@ -188,6 +197,10 @@ eens_status eens_coding_begin(eens_job *job, eens_coding *coding) {
             status = EENS_ERR_READ;
         }
         job->workspace += EENS_COLUMN_BYTES * (size_t)coding->classes.columns;
+    }
+    for (uint32_t i = 0; i < sets && status == EENS_OK; i++) {
+        status = eens_filter_spread(&coding->filters[i], job->workspace) ? EENS_OK : EENS_ERR_READ;
+        job->workspace += eens_filter_bytes(&coding->filters[i]);
     }
     coding->codes = (int8_t *)job->workspace;
     job->workspace += code_bytes(job->tensor);
