@@ -58,6 +58,8 @@ def workloads(shape: Shape = LAYER) -> Iterator[Workload]:
     codes = gaussian_codes(CLASSES_ENTROPY, shape, uneven=True)
     classes = choose_methods(on_one_grid(codes), method="plain", coder="entropy")
     yield Workload("entropy, classes of rows and columns", classes)
+    smooth = choose_methods(on_one_grid(smooth_codes(shape)), method="plain", coder="entropy")
+    yield Workload("filtered, smooth rows", smooth)
     yield Workload("shared, balanced digits", share_bits(eight, lambda4=0.5, lambda8=0.5))
     yield Workload("shared, bit planes", share_bits(eight, digits="planes"))
     yield Workload("joint, close members", choose_methods(quantize_ensemble(close(shape))))
@@ -101,6 +103,18 @@ def gaussian_codes(entropy: float, shape: Shape, *, uneven: bool = False) -> Cod
         columns = 2 ** rng.uniform(-1, 1, int(np.prod(shape[1:])))
         steps *= (rows[:, None] * columns).reshape(shape)
     return np.clip(np.rint(steps), -127, 127).astype(np.int8)
+
+
+def smooth_codes(shape: Shape) -> Codes:
+    """Codes of weights that resemble their neighbours in a row, like those of a layer on pixels.
+
+    Returns:
+        Shape (MEMBERS, *shape).
+    """
+    steps = np.random.default_rng(0).normal(0, 5, (MEMBERS, shape[0], int(np.prod(shape[1:]))))
+    for _ in range(2):
+        steps[:, :, 1:] += steps[:, :, :-1].copy()
+    return np.clip(np.rint(steps), -127, 127).astype(np.int8).reshape(MEMBERS, *shape)
 
 
 def on_one_grid(codes: Codes) -> CodedEnsemble:
