@@ -65,13 +65,14 @@ typedef struct eens_prefix {
  * one for each class. What a table holds, eens_ready.c says. */
 typedef struct eens_codes_ready {
     uint8_t *tables;
-    uint16_t stride; /* bytes from one table to the next, at most 10 x 2^12 */
+    uint16_t stride; /* bytes from one table to the next: at most 2 x 2^12 + 8 x 2^12 */
     uint16_t values; /* A and low, used only for groups of more than one code */
     int8_t low;
     uint8_t group;
     uint8_t width; /* the longest length of all */
     uint8_t entry; /* bytes of an entry of a table of groups of codes; 0: there is none */
     uint8_t most;  /* codes that such an entry gives at most */
+    uint8_t index; /* bits that such an entry is looked up by, at least width */
 } eens_codes_ready;
 
 /* The classes of a tensor's positions (S5.2); columns 0: it has none. */

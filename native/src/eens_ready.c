@@ -86,21 +86,26 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
 
 #else
 
-/* Six codes are worth a table of 32 KiB, as large as a nearest cache, only where many look-ups give
- * more than three. A table of groups takes as long to make as it saves in this many codes. */
-#define SHORT 4u
-#define WORTH_GROUPS 32768u
+/* Six codes are worth 64 bits only where many look-ups give more than three. One more bit of index
+ * doubles a table, up to 32 KiB: measured, that pays where 12 bits seldom hold two codes. */
+#define SHORT 4u      /* codewords of mean length in the longest */
+#define LONG 5u       /* bits of mean length */
+#define INDEX 12u
+/* A table of groups takes as long to make as it saves in about this many codes. */
+#define WORTH_GROUPS 65536u
 
 void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code) {
     bool is_short = prefix->group > 1 || prefix->longest == 0 ||
                     SHORT * prefix->mean < (uint32_t)prefix->longest << EENS_LONGEST;
+    bool is_long = !is_short && prefix->mean > LONG << EENS_LONGEST;
     code->entry = is_short ? 8 : codes >= WORTH_GROUPS ? 4 : 0;
     code->most = is_short ? 6 : 3;
+    code->index = codes < WORTH_GROUPS ? prefix->longest : is_long ? INDEX + 1 : INDEX;
 }
 
 uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code) {
     (void)prefix;
-    return (2u + code->entry) << code->width;
+    return (2u << code->width) + ((uint32_t)code->entry << code->index);
 }
 
 static uint32_t reversed(uint32_t word, uint32_t length) {
@@ -139,27 +144,35 @@ static eens_status build_singles(eens_length_reader *reader, const eens_prefix *
     return EENS_OK;
 }
 
-/* As many codes as lie in the width bits of index, up to the most: at least one codeword. */
+/* The codes of a symbol, the first one lowest. */
+static uint64_t codes_of(const eens_codes_ready *code, uint32_t single) {
+    uint32_t symbol = single >> 6;
+    uint64_t codes = 0;
+    if (code->group == 1) {
+        return single >> 8;
+    }
+    for (uint32_t i = 0; i < code->group; i++, symbol /= code->values) {
+        uint32_t value = (uint32_t)(code->low + (int32_t)(symbol % code->values)) & 0xFFu;
+        codes |= (uint64_t)value << 8 * i;
+    }
+    return codes;
+}
+
+/* As many codes as lie in the bits of index, up to the most: at least one codeword. */
 static uint64_t group_at(const eens_codes_ready *code, const uint8_t *singles, uint32_t index) {
+    const uint32_t mask = (1u << code->width) - 1;
     uint64_t codes = 0;
     uint32_t length = 0;
     uint32_t count = 0;
     do {
         uint16_t single;
-        memcpy(&single, singles + 2 * index, 2);
+        memcpy(&single, singles + 2 * (index & mask), 2);
         uint32_t more = single & 63u;
-        uint32_t symbol = single >> 6;
-        if (length + more > code->width) {
+        if (length + more > code->index) {
             break;
         }
-        if (code->group == 1) {
-            codes |= (uint64_t)(single >> 8) << 8 * count++;
-        } else {
-            for (uint32_t i = 0; i < code->group; i++, symbol /= code->values) {
-                uint32_t value = (uint32_t)(code->low + (int32_t)(symbol % code->values)) & 0xFFu;
-                codes |= (uint64_t)value << 8 * count++;
-            }
-        }
+        codes |= codes_of(code, single) << 8 * count;
+        count += code->group;
         length += more;
         index >>= more;
     } while (count + code->group <= code->most);
@@ -168,9 +181,8 @@ static uint64_t group_at(const eens_codes_ready *code, const uint8_t *singles, u
 }
 
 static void build_groups(const eens_codes_ready *code, uint8_t *ready) {
-    uint32_t size = 1u << code->width;
-    uint8_t *groups = ready + 2 * size;
-    for (uint32_t i = 0; i < size; i++) {
+    uint8_t *groups = ready + (2u << code->width);
+    for (uint32_t i = 0; i < 1u << code->index; i++) {
         uint64_t wide = group_at(code, ready, i);
         uint32_t entry = (uint32_t)wide;
         if (code->entry == 4) {

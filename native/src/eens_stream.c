@@ -79,7 +79,7 @@ static uint32_t take_code(const uint8_t *table, uint32_t width, eens_stream *bit
 static void take_last_groups(const eens_codes_ready *code, eens_part *of, int8_t *codes) {
     const uint8_t *groups = code->tables + (2u << code->width);
     while (of->end - of->begin >= code->most) {
-        uint32_t index = (uint32_t)eens_peek(&of->bits, of->bits.at) & ((1u << code->width) - 1);
+        uint32_t index = (uint32_t)eens_peek(&of->bits, of->bits.at) & ((1u << code->index) - 1);
         uint32_t short_entry;
         uint64_t entry;
         if (code->entry == 4) {

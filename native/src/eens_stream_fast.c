@@ -15,7 +15,7 @@
 #endif
 
 #define LOOKUPS 4u /* in a round; of codewords of at most 11 bits, one more */
-#define ROUND_BYTES (LOOKUPS * EENS_LONGEST / 8)
+#define ROUND_BYTES 7u
 #define MARK ((uint64_t)1 << 63)
 
 /* Where a part is: a word of the next bits, in which zeros above the mark count the bits that have
@@ -165,7 +165,7 @@ EENS_ALWAYS_INLINE void take_two_groups(bool six, const uint8_t *groups, uint64_
 /* groups is in the middle of the tables; a compiler that knew it would add up each address anew. */
 EENS_ALWAYS_INLINE void take_groups(bool six, const uint8_t *groups, const eens_codes_ready *code,
                                     eens_part *parts, int8_t *codes) {
-    const uint64_t mask = ((uint64_t)1 << code->width) - 1;
+    const uint64_t mask = ((uint64_t)1 << code->index) - 1;
     const pace most = {LOOKUPS * code->most, (six ? 8u : 4u) - code->most, ROUND_BYTES};
     uint32_t slots[EENS_PARTS] = {0, 1, 2, 3};
     for (;;) {
@@ -285,7 +285,7 @@ bool eens_take_classed(const eens_job *job, const eens_codes_ready *code, uint32
                        eens_part *parts, int8_t *codes) {
     const uint32_t more = code->width == EENS_LONGEST - 1;
     const uint32_t lookups = LOOKUPS + more;
-    const pace most = {lookups, 0, ROUND_BYTES + more};
+    const pace most = {lookups, 0, ROUND_BYTES};
     uint8_t *numbers = job->coding->chunk;
     uint32_t slots[EENS_PARTS] = {0, 1, 2, 3};
     for (;;) {
