@@ -71,6 +71,14 @@ def good() -> dict[str, CodedEnsemble]:
             ),
             block_codes=3 * 1030,
         ),
+        # As many codes as a decoder may make larger tables for, in blocks of two lengths.
+        "entropy_many": CodedEnsemble(
+            2,
+            (
+                entropy("narrow", bell("few bits", (2, 16500), 1), 2),
+                entropy("wide", bell("many bits", (2, 16500), 20)),
+            ),
+        ),
         "entropy_mcu": CodedEnsemble(
             4,
             (

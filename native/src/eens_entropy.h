@@ -116,8 +116,8 @@ typedef struct eens_coding {
     int8_t *codes;        /* of one copy, of the parent, or of all members (joint) */
 } eens_coding;
 
-/* A part: bits are read up to the end of the whole stream, which is where memory ends; a part that
- * reads behind its own end has not the size that it should have. */
+/* A part: bits are read up to where memory ends, which is the end of the whole stream or behind it; a
+ * part that reads behind its own end has not the size that it should have. */
 typedef struct eens_part {
     eens_stream bits;
     uint32_t size;  /* bytes */

@@ -88,19 +88,20 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
 
 /* Six codes are worth 64 bits only where many look-ups give more than three. One more bit of index
  * doubles a table, up to 32 KiB: measured, that pays where 12 bits seldom hold two codes. */
-#define SHORT 4u      /* codewords of mean length in the longest */
-#define LONG 5u       /* bits of mean length */
+#define SHORT 4u /* codewords of mean length in the longest */
+#define LONG 5u  /* bits of mean length */
 #define INDEX 12u
-/* A table of groups takes as long to make as it saves in about this many codes. */
-#define WORTH_GROUPS 65536u
+/* Tables of groups take as long to make as they save in about this many codes. */
+#define WORTH_GROUPS 32768u
+#define WORTH_LARGE 131072u
 
 void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code) {
     bool is_short = prefix->group > 1 || prefix->longest == 0 ||
                     SHORT * prefix->mean < (uint32_t)prefix->longest << EENS_LONGEST;
-    bool is_long = !is_short && prefix->mean > LONG << EENS_LONGEST;
+    bool is_large = !is_short && prefix->mean > LONG << EENS_LONGEST && codes >= WORTH_LARGE;
     code->entry = is_short ? 8 : codes >= WORTH_GROUPS ? 4 : 0;
     code->most = is_short ? 6 : 3;
-    code->index = codes < WORTH_GROUPS ? prefix->longest : is_long ? INDEX + 1 : INDEX;
+    code->index = codes < WORTH_GROUPS ? prefix->longest : is_large ? INDEX + 1 : INDEX;
 }
 
 uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code) {

@@ -19,12 +19,11 @@ typedef struct code_stream {
     int8_t *codes;
 } code_stream;
 
-/* The numbers of the tables of count positions, into the room of the part; false: READ. */
-static bool find_tables(const code_stream *stream, uint32_t begin, uint32_t count,
-                        uint32_t number) {
+/* The numbers of the tables of count positions, into the chunk; false: READ. */
+static bool find_tables(const code_stream *stream, uint32_t begin, uint32_t count) {
     const eens_coding *coding = stream->job->coding;
     return eens_classes_at(&coding->classes, stream->copy, stream->job->block.first + begin, count,
-                           coding->chunk + EENS_CLASS_CHUNK * number);
+                           coding->chunk);
 }
 
 #if defined(EENS_SMALL)
@@ -80,18 +79,22 @@ static void take_last_groups(const eens_codes_ready *code, eens_part *of, int8_t
     const uint8_t *groups = code->tables + (2u << code->width);
     while (of->end - of->begin >= code->most) {
         uint32_t index = (uint32_t)eens_peek(&of->bits, of->bits.at) & ((1u << code->index) - 1);
-        uint32_t short_entry;
-        uint64_t entry;
+        uint64_t said = 0;
+        uint32_t count;
         if (code->entry == 4) {
-            memcpy(&short_entry, groups + 4 * index, 4);
-            entry = (uint64_t)(short_entry >> 6) << 8 | (short_entry & 63);
-            entry = (entry & 0xFFFFFFFFu) | (uint64_t)(short_entry >> 30) << 56;
+            uint32_t entry;
+            memcpy(&entry, groups + 4 * index, 4);
+            of->bits.at += entry & 63;
+            said = entry >> 6;
+            count = entry >> 30;
         } else {
-            memcpy(&entry, groups + 8 * index, 8);
+            memcpy(&said, groups + 8 * index, 8);
+            of->bits.at += said & 63;
+            count = (uint32_t)(said >> 56);
+            said >>= 8;
         }
-        of->bits.at += entry & 63;
-        for (uint32_t i = 0; i < entry >> 56; i++) {
-            codes[of->begin++] = (int8_t)(entry >> (8 + 8 * i));
+        for (; count != 0; count--, said >>= 8) {
+            codes[of->begin++] = (int8_t)(uint8_t)said;
         }
     }
 }
@@ -136,7 +139,7 @@ static bool take_symbols_classed(const code_stream *stream, eens_part *of) {
     while (of->begin < of->end) {
         uint32_t left = of->end - of->begin;
         uint32_t count = left < EENS_CLASS_CHUNK ? left : EENS_CLASS_CHUNK;
-        if (!find_tables(stream, of->begin, count, 0)) {
+        if (!find_tables(stream, of->begin, count)) {
             return false;
         }
         for (uint32_t i = 0; i < count; i++) {
@@ -148,6 +151,18 @@ static bool take_symbols_classed(const code_stream *stream, eens_part *of) {
     return true;
 }
 
+/* Bytes of a file in memory from its place at on, if that is not in the workspace, at most those that
+ * a part near its end is slow without. What they hold does not matter: who uses them has failed. */
+static uint32_t readable(const eens_file *file, const uint8_t *at) {
+#if defined(EENS_SMALL)
+    (void)file, (void)at;
+    return 0;
+#else
+    uint64_t left = file->data != NULL ? file->size - (uint64_t)(at - file->data) : 0;
+    return left < 8 ? (uint32_t)left : 8;
+#endif
+}
+
 /* Finds part number j, which begins at byte *at of the stream; false: it does not fit. */
 static bool cut_part(const code_stream *stream, uint32_t j, uint32_t count, uint32_t *at,
                      eens_part *of) {
@@ -155,17 +170,12 @@ static bool cut_part(const code_stream *stream, uint32_t j, uint32_t count, uint
     uint32_t most = count == 1 ? positions : 12 * ((positions + 47) / 48);
     bool is_last = j + 1 == count;
     uint32_t left = stream->size - *at;
-    uint64_t behind = 0; /* bytes of memory that follow the stream */
-    if (stream->job->file->data != NULL) {
-        const uint8_t *end = stream->bytes + stream->size;
-        behind = stream->job->file->size - (uint64_t)(end - stream->job->file->data);
-    }
     of->size = is_last ? left : eens_load32(stream->bytes + 4 * j);
     if (of->size > left) {
         return false;
     }
     of->bits.bytes = stream->bytes + *at;
-    of->bits.size = left + (behind < 8 ? (uint32_t)behind : 8u);
+    of->bits.size = left + readable(stream->job->file, stream->bytes + stream->size);
     of->bits.at = 0;
     of->begin = j * most;
     of->end = is_last ? positions : (j + 1) * most;
