@@ -229,15 +229,26 @@ class Container:
 
         Raises FormatError if it is damaged or not a JSON object.
         """
-        if "META" not in self.sections:
+        return self._json("META")
+
+    @cached_property
+    def calibration(self) -> dict[str, Any]:
+        """The section CALI (SPEC, "CALI"), or {} without one.
+
+        Raises FormatError if it is damaged or not a JSON object.
+        """
+        return self._json("CALI")
+
+    def _json(self, section_type: str) -> dict[str, Any]:
+        if section_type not in self.sections:
             return {}
         try:
-            metadata = json.loads(self.section("META").decode("utf-8"), parse_constant=_refuse)
+            found = json.loads(self.section(section_type).decode("utf-8"), parse_constant=_refuse)
         except (ValueError, RecursionError):
-            metadata = None
-        if not isinstance(metadata, dict):
-            raise self._refusal(lib.EENS_ERR_SECTION, "'META' is not a JSON object")
-        return metadata
+            found = None
+        if not isinstance(found, dict):
+            raise self._refusal(lib.EENS_ERR_SECTION, f"'{section_type}' is not a JSON object")
+        return found
 
     def verify(
         self, *, progress: Callable[[int, int], None] | None = None, threads: int = 1
@@ -258,7 +269,7 @@ class Container:
         for number in range(len(self.sections)):
             self._check_section(number)
         digests = self._digests()
-        _ = self.metadata
+        _ = self.metadata, self.calibration
         sizes = [_decoded_bytes(info) for info in self.tensors]
         done = 0
         for info, size in zip(self.tensors, sizes, strict=True):

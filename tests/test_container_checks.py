@@ -153,6 +153,8 @@ def test_a_tensor_above_four_gibibytes_is_refused(monkeypatch):
         ([Section("META", b"\xff")], "the section META is not JSON in UTF-8"),
         ([Section("META", b'{"a":Infinity}')], "the section META is not JSON in UTF-8"),
         ([Section("META", b"3")], "the section META is not a JSON object"),
+        ([Section("CALI", b"{")], "the section CALI is not JSON in UTF-8"),
+        ([Section("CALI", b"{}", True)], "the section CALI cannot be critical"),
         ([Section(f"A{i:03}", b"") for i in range(64)], "at most 63 sections beside the digests"),
     ],
 )

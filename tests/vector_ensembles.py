@@ -6,6 +6,7 @@ Their numbers come from a hash, not from a random generator whose stream a libra
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 
@@ -222,8 +223,19 @@ def good() -> dict[str, CodedEnsemble]:
     return files
 
 
+CALIBRATION = {
+    "edgeens.temperature": 0.75,
+    "edgeens.early_exit": {"order": [1, 0], "temperatures": [1.5, 0.75], "threshold": 0.125},
+    "edgeens.abstention": {"threshold": 0.25},
+}
+
 # Which good file each reworked one is made from: it holds the same tensors.
-REWORKED = {"no_digests": "blocks", "newer_minor": "blocks", "tables": "shared_04"}
+REWORKED = {
+    "calibrated": "walk",
+    "no_digests": "blocks",
+    "newer_minor": "blocks",
+    "tables": "shared_04",
+}
 
 
 def reworked(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -239,4 +251,7 @@ def reworked(files: dict[str, bytes]) -> dict[str, bytes]:
     draft.tables = bytes((1, 0, 0, 0, 3, 0, 0, 0, 200, 0, 0, 0, 0, 0, 0, 0)) + b"abc"
     draft.lies["table_count"] = 2
     made["tables"] = draft.build()
+    draft = Draft.take_apart(files["walk"])
+    draft.sections.append(SectionDraft(b"CALI", json.dumps(CALIBRATION).encode()))
+    made["calibrated"] = draft.build()
     return made

@@ -234,18 +234,18 @@ def _check_sections(sections: tuple[Section, ...]) -> None:
                 f"the section {section.type} cannot be critical: readers of version 1.0 would "
                 "refuse the file"
             )
-        if section.type == "META":
-            _check_meta(section.payload)
+        if section.type in ("META", "CALI"):
+            _check_object(section.type, section.payload)
         seen.add(section.type)
 
 
-def _check_meta(payload: bytes) -> None:
+def _check_object(type_: str, payload: bytes) -> None:
     try:
         metadata = json.loads(payload.decode("utf-8"), parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
-        raise MembersError("the section META is not JSON in UTF-8") from error
+        raise MembersError(f"the section {type_} is not JSON in UTF-8") from error
     if not isinstance(metadata, dict):
-        raise MembersError("the section META is not a JSON object")
+        raise MembersError(f"the section {type_} is not a JSON object")
 
 
 def _no_json(constant: str) -> None:

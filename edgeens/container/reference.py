@@ -159,8 +159,9 @@ class ReferenceContainer:
         digests = payloads.get("DGST")
         if digests is not None and len(digests) != DIGEST_SIZE * len(self.tensors):
             refuse(Status.SECTION, f"DGST holds {len(digests)} bytes")
-        if "META" in payloads:
-            _check_metadata(payloads["META"])
+        for type_ in ("META", "CALI"):
+            if type_ in payloads:
+                _check_object(type_, payloads[type_])
         for index, tensor in enumerate(self.tensors):
             content = self.decode_codes(index)
             if digests is None:
@@ -180,14 +181,14 @@ def _rounded(values: NDArray[np.float32], dtype: str) -> Array:
     return (bits + half >> np.uint32(16)).astype("<u2")
 
 
-def _check_metadata(payload: bytes) -> None:
-    """META is one JSON object in UTF-8 (S11)."""
+def _check_object(type_: str, payload: bytes) -> None:
+    """META and CALI are each one JSON object in UTF-8 (S11)."""
     try:
-        metadata = json.loads(payload.decode("utf-8"), parse_constant=_no_json)
+        found = json.loads(payload.decode("utf-8"), parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
-        refuse(Status.SECTION, f"META is not JSON: {error}")
-    if not isinstance(metadata, dict):
-        refuse(Status.SECTION, "META is not a JSON object")
+        refuse(Status.SECTION, f"{type_} is not JSON: {error}")
+    if not isinstance(found, dict):
+        refuse(Status.SECTION, f"{type_} is not a JSON object")
 
 
 def _no_json(constant: str) -> None:

@@ -96,10 +96,10 @@ def _pieces(coded: CodedEnsemble, threads: int) -> list[Piece]:
     with _workers(threads) as map_:
         pool, encoded = _encode(coded, map_)
     sections = [
-        _section(section.type, section.payload, critical=section.critical)
+        section_bytes(section.type, section.payload, critical=section.critical)
         for section in coded.sections
     ]
-    sections.append(_section("DGST", b"".join(tensor.digest for tensor in encoded)))
+    sections.append(section_bytes("DGST", b"".join(tensor.digest for tensor in encoded)))
     blocks = [piece for tensor in encoded for piece in tensor.blocks.pieces]
     behind = sum(piece.nbytes if isinstance(piece, memoryview) else len(piece) for piece in blocks)
     behind += sum(len(section) for section in sections)
@@ -160,7 +160,7 @@ def _digest(tensor: CodedTensor, members: int, number: int) -> bytes:
     return digest.digest()
 
 
-def _section(type_: str, payload: bytes, *, critical: bool = False) -> bytes:
+def section_bytes(type_: str, payload: bytes, *, critical: bool = False) -> bytes:
     """Header and payload (S11)."""
     front = SECTION_HEADER.pack(type_.encode(), int(critical), len(payload), 0)[:-4]
     return front + crc32c(front, payload).to_bytes(4, "little") + payload
