@@ -178,12 +178,12 @@ typedef struct eens_tensor {
 
 /* A section (S11). */
 typedef struct eens_section {
-    uint64_t offset; /* of the payload */
-    uint64_t size;   /* of the payload */
-    uint32_t index;
-    uint32_t crc;
     char type[4];
-    uint8_t critical;
+    uint32_t critical; /* 0 or 1 */
+    uint64_t size;     /* of the payload */
+    uint32_t crc;
+    uint32_t index;
+    uint64_t offset; /* of the payload */
 } eens_section;
 
 /* What to decode: a range of blocks, of one member or all, in which form. */

@@ -63,22 +63,16 @@ eens_status eens_block_check(const eens_file *file, const eens_tensor *tensor, u
 
 eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint32_t block,
                           eens_block *found) {
-    uint8_t buffer[2 * EENS_ENTRY_BYTES];
-    /* The end of the block before is the beginning of this one. */
-    uint32_t before = block != 0 ? EENS_ENTRY_BYTES : 0;
-    uint32_t offset = /* the head is below 2^28 bytes */
-        file->index_offset + EENS_ENTRY_BYTES * (tensor->first_block + block) - before;
-    const uint8_t *entry = eens_view(file, offset, EENS_ENTRY_BYTES + before, buffer);
-    uint32_t begin = 0;
-    if (entry == NULL) {
+    uint32_t ends[4] = {0}; /* the entry before, of which the end is this one's beginning; this one */
+    uint32_t skip = block != 0 ? 0 : 1;
+    uint32_t entry = tensor->first_block + block - 1 + skip; /* the head is below 2^28 bytes */
+    if (!eens_fetch_words(file, file->index_offset + EENS_ENTRY_BYTES * entry, 4 - 2 * skip,
+                          ends + 2 * skip)) {
         return EENS_ERR_READ;
     }
-    if (before != 0) {
-        begin = eens_load32(entry);
-        entry += before;
-    }
-    uint32_t end = eens_load32(entry);
-    found->crc = eens_load32(entry + 4);
+    uint32_t begin = ends[0];
+    uint32_t end = ends[2];
+    found->crc = ends[3];
     found->offset = (eens_offset)tensor->data_offset + begin;
     found->size = end - begin;
     found->first = block * tensor->block_positions;

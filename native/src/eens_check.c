@@ -29,22 +29,19 @@ static bool scale_count_fits(const eens_tensor *tensor) {
 }
 
 /* S12, 7.3. */
-EENS_OWN_FRAME eens_status check_scales(const eens_file *file, const eens_tensor *tensor,
+static eens_status check_scales(const eens_file *file, const eens_tensor *tensor,
                                         eens_head *head) {
-    eens_cursor cursor;
     if (tensor->scale_index != head->scales_used || !scale_count_fits(tensor) ||
         tensor->scale_count > file->scale_count - head->scales_used) {
         return EENS_ERR_SCALE;
     }
-    eens_cursor_begin(&cursor, file, file->scales_offset + 4 * tensor->scale_index,
-                      4 * tensor->scale_count); /* the head is below 2^28 bytes */
     for (uint32_t i = 0; i < tensor->scale_count; i++) {
-        const uint8_t *scale = eens_take(&cursor, 4);
-        if (scale == NULL) {
+        uint32_t scale; /* the head is below 2^28 bytes */
+        if (!eens_fetch_words(file, file->scales_offset + 4 * (tensor->scale_index + i), 1, &scale)) {
             return EENS_ERR_READ;
         }
         /* Sign and exponent in one number: 1 to 246 means positive and normal (S4.4). */
-        if ((eens_load32(scale) >> 23) - 1 > 245) {
+        if ((scale >> 23) - 1 > 245) {
             return EENS_ERR_SCALE;
         }
     }
@@ -53,22 +50,19 @@ EENS_OWN_FRAME eens_status check_scales(const eens_file *file, const eens_tensor
 }
 
 /* S12, 7.4. */
-EENS_OWN_FRAME eens_status check_blocks(const eens_file *file, const eens_tensor *tensor,
+static eens_status check_blocks(const eens_file *file, const eens_tensor *tensor,
                                         eens_head *head, eens_where *where) {
-    eens_cursor cursor;
     uint32_t begin = 0;
     if (tensor->first_block != head->blocks_used || tensor->data_offset != head->data_end ||
         tensor->block_count > file->block_count - head->blocks_used) {
         return EENS_ERR_INDEX;
     }
-    eens_cursor_begin(&cursor, file, file->index_offset + EENS_ENTRY_BYTES * tensor->first_block,
-                      EENS_ENTRY_BYTES * tensor->block_count);
     for (uint32_t i = 0; i < tensor->block_count; i++) {
-        const uint8_t *entry = eens_take(&cursor, EENS_ENTRY_BYTES);
-        if (entry == NULL) {
+        uint32_t end;
+        if (!eens_fetch_words(
+                file, file->index_offset + EENS_ENTRY_BYTES * (tensor->first_block + i), 1, &end)) {
             return EENS_ERR_READ;
         }
-        uint32_t end = eens_load32(entry);
         where->block = (int32_t)i;
         eens_status status = eens_block_check(file, tensor, i, begin, end);
         if (status != EENS_OK) {

@@ -9,17 +9,16 @@
 
 /* The two numbers of the head, and where the classes of the columns begin. */
 static eens_status load(const eens_file *file, const eens_table *table, eens_classes *classes) {
-    uint8_t buffer[HEAD_BYTES];
+    uint32_t head[2];
     if (table->size < HEAD_BYTES) {
         return EENS_ERR_TABLE;
     }
-    const uint8_t *head = eens_view(file, table->offset, HEAD_BYTES, buffer);
-    if (head == NULL) {
+    if (!eens_fetch_words(file, table->offset, 2, head)) {
         return EENS_ERR_READ;
     }
     classes->file = file;
-    classes->columns = eens_load32(head);
-    classes->rows = eens_load32(head + 4);
+    classes->columns = head[0];
+    classes->rows = head[1];
     classes->columns_offset = table->offset + HEAD_BYTES;
     return classes->columns != 0 && classes->rows != 0 ? EENS_OK : EENS_ERR_TABLE;
 }
@@ -30,15 +29,11 @@ eens_status eens_classes_check(const eens_file *file, const eens_table *table) {
 }
 
 eens_status eens_padding_check(const eens_file *file, uint32_t offset, uint32_t bits) {
-    uint8_t buffer[1];
-    if (bits % 8 == 0) {
-        return EENS_OK;
-    }
-    const uint8_t *last = eens_view(file, offset + bits / 8, 1, buffer);
-    if (last == NULL) {
+    uint8_t last = 0;
+    if (bits % 8 != 0 && !eens_fetch(file, offset + bits / 8, 1, &last)) {
         return EENS_ERR_READ;
     }
-    return *last >> bits % 8 == 0 ? EENS_OK : EENS_ERR_RECORD;
+    return last >> bits % 8 == 0 ? EENS_OK : EENS_ERR_RECORD;
 }
 
 eens_status eens_classes_open(const eens_file *file, const eens_table *table,
@@ -66,23 +61,15 @@ eens_status eens_classes_open(const eens_file *file, const eens_table *table,
     return status == EENS_OK ? eens_padding_check(file, classes->rows_offset, row_bits) : status;
 }
 
-/* A field of 3 bits, from one byte or two. */
-static inline uint32_t field_at(const uint8_t *bytes, uint32_t bit) {
-    uint32_t skip = bit % 8;
-    uint32_t field = (uint32_t)bytes[bit / 8] >> skip;
-    if (skip > 5) {
-        field |= (uint32_t)bytes[bit / 8 + 1] << (8 - skip);
-    }
-    return field & 7;
-}
-
 bool eens_fields(const eens_file *file, uint32_t offset, uint32_t first, uint32_t count,
                  uint8_t *numbers) {
     uint8_t buffer[PIECE_BYTES];
     uint32_t skip = 3 * first % 8;
-    const uint8_t *bytes = eens_view(file, offset + 3 * first / 8, eens_ceil8(skip + 3 * count), buffer);
+    eens_stream stream = {buffer, eens_ceil8(skip + 3 * count), skip};
+    const uint8_t *bytes = eens_view(file, offset + 3 * first / 8, stream.size, buffer);
+    stream.bytes = bytes;
     for (uint32_t i = 0; bytes != NULL && i < count; i++) {
-        numbers[i] = (uint8_t)field_at(bytes, skip + 3 * i);
+        numbers[i] = (uint8_t)eens_take_bits(&stream, 3);
     }
     return bytes != NULL;
 }

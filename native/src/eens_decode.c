@@ -3,7 +3,7 @@
 #include "eens_vector.h"
 
 /* The type of the output's elements; 0: the tensor cannot be had in this format. */
-static uint8_t type_of(const eens_tensor *tensor, int32_t format) {
+EENS_APART uint8_t type_of(const eens_tensor *tensor, int32_t format) {
     static const uint8_t types[] = {0, EENS_INT8, EENS_INT16, EENS_FLOAT32, EENS_FLOAT16};
     if (format == EENS_AS_VALUES) {
         return tensor->dtype;
@@ -145,7 +145,7 @@ eens_status eens_put_all(const eens_job *job) {
 
 #if !defined(EENS_NO_ENTROPY)
 /* One located block of plain or joint, copy by copy. */
-static eens_status decode_entropy(const eens_job *job) {
+EENS_APART eens_status decode_entropy(const eens_job *job) {
     const int8_t *codes;
     eens_status status = eens_entropy_open(job);
     for (uint32_t i = 0; i < job->copy_count && status == EENS_OK; i++) {
@@ -177,11 +177,6 @@ static eens_status decode_blocks(eens_job *job, const eens_request *request, een
         where->block = (int32_t)(request->first_block + i);
         eens_status status =
             eens_block_at(job->file, job->tensor, request->first_block + i, &job->block);
-        if (status == EENS_OK && job->file->data == NULL && job->coding == NULL) {
-            uint32_t part;
-            status = largest_part(job->file, job->tensor, &job->block, &part);
-            status = status == EENS_OK && job->workspace_size < part ? EENS_ERR_WORKSPACE : status;
-        }
         if (status == EENS_OK) {
             status = decode_block(job);
         }

@@ -108,13 +108,7 @@ static eens_status open_parents(const eens_job *job, const uint8_t **bytes, uint
 #endif
     *bits = eens_parent_bits(job->tensor);
     eens_status status = eens_lanes_open(job);
-    if (status == EENS_OK) {
-        status = eens_lane_view(job, 0, job->workspace, bytes);
-    }
-    if (status == EENS_OK && !eens_padding_is_zero(*bytes, job->block.count * *bits)) {
-        status = EENS_ERR_BLOCK_CONTENT;
-    }
-    return status;
+    return status == EENS_OK ? eens_lane_fields(job, 0, *bits, bytes) : status;
 }
 
 /* The members asked for, from the parent's codes in fields of bits bits. */

@@ -15,7 +15,7 @@ static uint32_t mix(uint32_t x) {
  * one of them is out of -Q..Q. With t = n q + Q q in 0..2 Q q, floor(t / Q) is found without a
  * division: it is t (floor(2^22 / Q) + 1) >> 22, since t times the error of that factor, at most
  * 2 Q q x Q <= 254 x 127^2, is below 2^22. The product stays below 2^31: 254 (2^22 + 127). */
-static bool draw(const eens_job *job, uint32_t member, const uint8_t *parents, uint32_t bits,
+EENS_APART bool draw(const eens_job *job, uint32_t member, const uint8_t *parents, uint32_t bits,
                  int8_t *codes) {
     const eens_tensor *tensor = job->tensor;
     uint32_t levels = tensor->parent_levels;
@@ -25,8 +25,9 @@ static bool draw(const eens_job *job, uint32_t member, const uint8_t *parents, u
                           tensor->index);
     offset = mix(offset + 0x9E3779B9u * (member / 2 + 1));
     uint32_t multiplier = mix(offset ^ 0x85EBCA6Bu) | 1;
+    eens_stream fields = {parents, eens_ceil8(job->block.count * bits), 0};
     for (uint32_t i = 0; i < job->block.count; i++) {
-        uint32_t raised = (uint32_t)eens_field(parents, i, bits) + levels;
+        uint32_t raised = (uint32_t)eens_take_code(&fields, bits) + levels;
         if (raised > 2 * levels) {
             return false;
         }
@@ -58,13 +59,7 @@ static eens_status open_parents(const eens_job *job, const uint8_t **bytes, uint
 #endif
     *bits = eens_parent_bits(job->tensor);
     eens_status status = eens_lanes_open(job);
-    if (status == EENS_OK) {
-        status = eens_lane_view(job, 0, job->workspace, bytes);
-    }
-    if (status == EENS_OK && !eens_padding_is_zero(*bytes, job->block.count * *bits)) {
-        status = EENS_ERR_BLOCK_CONTENT;
-    }
-    return status;
+    return status == EENS_OK ? eens_lane_fields(job, 0, *bits, bytes) : status;
 }
 
 eens_status eens_drawn_decode(const eens_job *job) {

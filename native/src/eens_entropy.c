@@ -18,17 +18,16 @@ typedef struct lane {
 /* What the common part says of a lane, and where it lies in the block. */
 static eens_status find_lane(const eens_file *file, const eens_tensor *tensor,
                              const eens_block *block, uint32_t number, lane *found) {
-    uint8_t buffer[LANE_BYTES];
     found->offset = LANE_BYTES * eens_lane_count(tensor); /* S6: the block has these */
     found->size = 0;
     for (uint32_t i = 0; i <= number; i++) {
-        const uint8_t *entry = eens_view(file, block->offset + LANE_BYTES * i, LANE_BYTES, buffer);
-        if (entry == NULL) {
+        uint32_t entry[2];
+        if (!eens_fetch_words(file, block->offset + LANE_BYTES * i, 2, entry)) {
             return EENS_ERR_READ;
         }
         found->offset += found->size;
-        found->size = eens_load32(entry);
-        found->crc = eens_load32(entry + 4);
+        found->size = entry[0];
+        found->crc = entry[1];
         if (found->size > block->size - found->offset) {
             return EENS_ERR_BLOCK_CONTENT;
         }

@@ -59,6 +59,7 @@ typedef struct eens_prefix {
     uint8_t group;   /* g */
     uint8_t longest; /* length; 0: the one symbol takes no bits */
     uint16_t mean;   /* length, if symbols occur as often as their lengths say; times 2^12 */
+    uint16_t counts[EENS_COUNTS]; /* of symbols, by their lengths; of length 0 only if A = 1 */
 } eens_prefix;
 
 /* Prefix codes made ready in the workspace, all of one shape: that of a stream, or, with classes,
@@ -134,10 +135,9 @@ typedef struct eens_length_reader {
 } eens_length_reader;
 
 /* eens_prefix.c: reads a prefix code from the file and checks all of it (S5.1); status TABLE if it
- * is malformed. most: the longest length allowed. counts: how many symbols have each length, or
- * NULL. */
+ * is malformed. most: the longest length allowed. */
 eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
-                              eens_prefix *prefix, uint16_t *counts);
+                              eens_prefix *prefix);
 /* The lengths of a code that has more than one symbol. The next one is in reader->length; above
  * most, or below 0: TABLE. */
 void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
@@ -146,7 +146,14 @@ eens_status eens_lengths_next(eens_length_reader *reader, uint32_t most);
 
 /* eens_ready.c. The shape of a table of groups for a tensor of so many codes (entry, most), if it
  * pays to look up several codes at once. Never in a small build. */
+#if defined(EENS_SMALL)
+static inline void eens_groups_of(const eens_prefix *prefix, uint64_t codes,
+                                  eens_codes_ready *code) {
+    (void)prefix, (void)codes, (void)code;
+}
+#else
 void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code);
+#endif
 /* Bytes of such a table when it is ready. */
 uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code);
 /* Makes it ready. The storage may have changed since it was checked, so it is checked again. */
@@ -156,8 +163,8 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
 /* eens_tables.c: the tables that a tensor names (S5.3), and the workspace, its size without what
  * is read from storage. */
 eens_status eens_table_at(const eens_file *file, uint32_t number, eens_table *table);
-/* The bodies of all tables (S12, 6), and those that a record names (S12, 7.2). */
-eens_status eens_bodies_check(const eens_file *file);
+/* The body of a table (S12, 6), and the tables that a record names (S12, 7.2). */
+eens_status eens_body_check(const eens_file *file, const eens_table *table);
 eens_status eens_tables_check(const eens_file *file, const eens_tensor *tensor);
 eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, size_t *size);
 /* Moves the job's workspace behind what it takes of it. */

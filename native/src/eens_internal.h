@@ -50,7 +50,28 @@ typedef uint64_t eens_offset;
 #define EENS_OWN_FRAME static
 #endif
 
-/* Loads of any alignment on any machine; compilers make them one instruction where there is one. */
+/* For functions without which their caller is smaller, counted with what the call takes. */
+#if defined(__GNUC__) && defined(EENS_SMALL)
+#define EENS_APART static __attribute__((noinline))
+#else
+#define EENS_APART static
+#endif
+
+/* Loads of any alignment on any machine; compilers make them one instruction where there is one, but
+ * not always when they optimise for size: for those the second form. */
+#if EENS_LITTLE_ENDIAN && defined(__GNUC__) && defined(__ARM_FEATURE_UNALIGNED)
+static inline uint32_t eens_load16(const uint8_t *p) {
+    uint16_t word;
+    __builtin_memcpy(&word, p, 2);
+    return word;
+}
+
+static inline uint32_t eens_load32(const uint8_t *p) {
+    uint32_t word;
+    __builtin_memcpy(&word, p, 4);
+    return word;
+}
+#else
 static inline uint32_t eens_load16(const uint8_t *p) {
     return (uint32_t)p[0] | (uint32_t)p[1] << 8;
 }
@@ -58,6 +79,7 @@ static inline uint32_t eens_load16(const uint8_t *p) {
 static inline uint32_t eens_load32(const uint8_t *p) {
     return eens_load16(p) | eens_load16(p + 2) << 16;
 }
+#endif
 
 static inline uint64_t eens_load64(const uint8_t *p) {
     return (uint64_t)eens_load32(p) | (uint64_t)eens_load32(p + 4) << 32;
@@ -134,6 +156,8 @@ static inline void eens_to_machine_order(void *elements, uint32_t count, uint32_
 #else
 void eens_to_machine_order(void *elements, uint32_t count, uint32_t size);
 #endif
+/* count numbers of 32 bits from offset on; false: the storage could not be read. */
+bool eens_fetch_words(const eens_file *file, eens_offset offset, uint32_t count, uint32_t *words);
 /* size bytes from offset on, item by item. NULL: the storage could not be read. */
 void eens_cursor_begin(eens_cursor *cursor, const eens_file *file, eens_offset offset,
                        uint32_t size);
@@ -224,6 +248,9 @@ eens_status eens_drawn_decode(const eens_job *job);
 /* The lane's bytes, its CRC compared; in place, or in buffer. */
 eens_status eens_lane_view(const eens_job *job, uint32_t lane, uint8_t *buffer,
                            const uint8_t **bytes);
+/* The same for fields of bits bits, in place or in the workspace, the padding behind them checked. */
+eens_status eens_lane_fields(const eens_job *job, uint32_t lane, uint32_t bits,
+                             const uint8_t **bytes);
 /* The CRCs of the lanes (S7), their own CRC compared. */
 eens_status eens_lanes_open(const eens_job *job);
 
@@ -248,6 +275,10 @@ static inline uint64_t eens_peek(const eens_stream *stream, uint32_t at) {
     return word >> at % 8;
 }
 
+/* The next field of at most 8 bits; zeros behind the end. */
+uint32_t eens_take_bits(eens_stream *stream, uint32_t width);
+/* The same, sign-extended; only in a small build. */
+int8_t eens_take_code(eens_stream *stream, uint32_t width);
 /* Whether the stream was read to its last byte and the rest of that byte is zero. */
 bool eens_stream_ends(const eens_stream *stream);
 
@@ -281,8 +312,6 @@ int32_t eens_lowest_code(bool planes, uint32_t levels);
  * way: eens_vector.h. */
 void eens_unpack(uint8_t way, const uint8_t *stream, uint32_t first, uint32_t count,
                  uint32_t width, int8_t *codes);
-/* Field number i, which lies in one byte or in two, sign-extended. */
-int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width);
 /* Whether the bits of the stream's last byte behind the first bits bits are zero. */
 bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits);
 

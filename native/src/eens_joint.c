@@ -2,14 +2,10 @@
  * make vector code of every loop. Bytes are added as unsigned numbers: modulo 256. */
 #include "eens_entropy.h"
 
-#if !defined(EENS_NO_ENTROPY)
+#if !defined(EENS_NO_ENTROPY) && !defined(EENS_SMALL) /* eens_joint_small.c */
 
 /* Positions whose sums are kept at a time. */
-#if defined(EENS_SMALL)
-#define CHUNK 8u
-#else
 #define CHUNK 32u
-#endif
 
 static inline int8_t plus(int8_t a, int32_t b) {
     return (int8_t)(uint8_t)((uint32_t)a + (uint32_t)b);

@@ -10,16 +10,22 @@ eens_status eens_lanes_open(const eens_job *job) {
 
 eens_status eens_lane_view(const eens_job *job, uint32_t lane, uint8_t *buffer,
                            const uint8_t **bytes) {
-    uint8_t stated[4];
+    uint32_t crc;
     uint32_t size = eens_lane_bytes(job->tensor, job->block.count);
     /* At most K lanes of 8 x 2^20 bytes: below 2^29. */
     uint32_t skip = 4 * eens_lane_count(job->tensor) + lane * size;
     /* Read again, because a lane may have taken the common part's place in the workspace. */
-    const uint8_t *crc = eens_view(job->file, job->block.offset + 4 * lane, 4, stated);
-    if (crc == NULL) {
+    if (!eens_fetch_words(job->file, job->block.offset + 4 * lane, 1, &crc)) {
         return EENS_ERR_READ;
     }
-    return eens_piece(job, skip, size, eens_load32(crc), buffer, bytes);
+    return eens_piece(job, skip, size, crc, buffer, bytes);
+}
+
+eens_status eens_lane_fields(const eens_job *job, uint32_t lane, uint32_t bits,
+                             const uint8_t **bytes) {
+    eens_status status = eens_lane_view(job, lane, job->workspace, bytes);
+    bool fits = status != EENS_OK || eens_padding_is_zero(*bytes, job->block.count * bits);
+    return fits ? status : EENS_ERR_BLOCK_CONTENT;
 }
 
 static void copy_unless_there(uint8_t *output, const uint8_t *bytes, uint32_t size) {
@@ -57,47 +63,49 @@ static eens_status decode_exact(const eens_job *job, uint32_t lane, uint8_t *out
     return EENS_OK;
 }
 
-#if !defined(EENS_SMALL)
+#if defined(EENS_SMALL)
+
+/* Fields into the output: first as codes into the last bytes of the room that their values take. */
+static eens_status put_fields(const eens_job *job, uint32_t copy, const uint8_t *bytes,
+                              uint32_t bits) {
+    int8_t *codes = eens_codes(job, copy);
+    eens_unpack(0, bytes, 0, job->block.count, bits, codes);
+    return eens_put_codes(job, copy, 0, job->block.count, codes);
+}
+
+#else
+
 #define CHUNK 1024u /* codes on their way from fields to values, which stay in the first cache */
-#endif
 
 /* Fields into the output. */
 EENS_OWN_FRAME eens_status put_fields(const eens_job *job, uint32_t copy, const uint8_t *bytes,
                                       uint32_t bits) {
     uint32_t count = job->block.count;
-#if defined(CHUNK)
     int8_t chunk[CHUNK];
     eens_status status = EENS_OK;
-    for (uint32_t at = 0; job->type != EENS_INT8 && at < count && status == EENS_OK; at += CHUNK) {
+    if (job->type == EENS_INT8) {
+        eens_unpack(job->way, bytes, 0, count, bits, eens_codes(job, copy));
+        return EENS_OK;
+    }
+    for (uint32_t at = 0; at < count && status == EENS_OK; at += CHUNK) {
         uint32_t part = count - at < CHUNK ? count - at : CHUNK;
         eens_unpack(job->way, bytes, at, part, bits, chunk);
         status = eens_put_codes(job, copy, at, part, chunk);
     }
-    if (job->type != EENS_INT8) {
-        return status;
-    }
-#endif
-    eens_unpack(job->way, bytes, 0, count, bits, eens_codes(job, copy));
-    return eens_put_codes(job, copy, 0, count, eens_codes(job, copy));
+    return status;
 }
+
+#endif
 
 /* S7.1 and S7.2, codes; those of 8 bits are bytes in both. */
 static eens_status decode_codes(const eens_job *job, uint32_t copy) {
     const uint8_t *bytes;
-    uint32_t lane = job->first_copy + copy;
-    uint32_t count = job->block.count;
     uint32_t bits = job->tensor->bits;
-    eens_status status = eens_lane_view(job, lane, job->workspace, &bytes);
-    if (status != EENS_OK) {
+    eens_status status = eens_lane_fields(job, job->first_copy + copy, bits, &bytes);
+    if (status != EENS_OK || job->output == NULL) {
         return status;
     }
-    if (!eens_padding_is_zero(bytes, count * bits)) {
-        return EENS_ERR_BLOCK_CONTENT;
-    }
-    if (job->output == NULL) {
-        return EENS_OK;
-    }
-    return bits == 8 ? eens_put_codes(job, copy, 0, count, (const int8_t *)bytes)
+    return bits == 8 ? eens_put_codes(job, copy, 0, job->block.count, (const int8_t *)bytes)
                      : put_fields(job, copy, bytes, bits);
 }
 

@@ -50,7 +50,7 @@ static eens_status compare(eens_cursor *a, size_t size, eens_cursor *b, size_t o
 }
 
 /* Well-formed to its end. */
-EENS_OWN_FRAME eens_status check_bytes(const eens_file *file, uint32_t start, uint32_t size) {
+static eens_status check_bytes(const eens_file *file, uint32_t start, uint32_t size) {
     eens_cursor cursor;
     utf8_state state = {0, 0x80, 0xBF};
     eens_cursor_begin(&cursor, file, start, size);

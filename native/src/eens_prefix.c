@@ -42,20 +42,19 @@ eens_status eens_lengths_next(eens_length_reader *reader, uint32_t most) {
 
 static eens_status check_head(const eens_file *file, const eens_table *table,
                               eens_prefix *prefix) {
-    uint8_t buffer[HEAD_BYTES];
+    uint8_t head[HEAD_BYTES];
+    uint32_t symbols = 1;
     if (table->size < HEAD_BYTES) {
         return EENS_ERR_TABLE;
     }
-    const uint8_t *head = eens_view(file, table->offset, HEAD_BYTES, buffer);
-    if (head == NULL) {
+    if (!eens_fetch(file, table->offset, HEAD_BYTES, head)) {
         return EENS_ERR_READ;
     }
     int32_t low = (int32_t)(head[1] ^ 0x80u) - 0x80;
-    uint32_t symbols = 1;
     prefix->group = head[0];
     prefix->low = (int8_t)low;
     prefix->values = (uint16_t)(head[2] + 1u);
-    if (head[0] < 1 || head[0] > 4 || low + head[2] > 127 || head[3] != 0) {
+    if (head[0] - 1u >= 4 || low + head[2] > 127 || head[3] != 0) {
         return EENS_ERR_TABLE;
     }
     for (uint32_t i = 0; i < head[0]; i++) {
@@ -68,52 +67,54 @@ static eens_status check_head(const eens_file *file, const eens_table *table,
     return EENS_OK;
 }
 
-/* All lengths: that they fit the stream and make a complete code. */
-static eens_status check_lengths(eens_length_reader *reader, uint32_t most, eens_prefix *prefix,
-                                 uint16_t *counts) {
-    uint32_t sum = 0; /* of 2^-length, times 2^12: at most 2^10 x 2^11 */
-    uint32_t mean = 0;
-    prefix->used = 0;
+/* Counts the symbols of each length: all lengths have to be there, and nothing behind them. */
+static eens_status count_lengths(eens_length_reader *reader, uint32_t most, eens_prefix *prefix) {
     for (uint32_t symbol = 0; symbol < prefix->symbols; symbol++) {
         eens_status status = eens_lengths_next(reader, most);
         if (status != EENS_OK) {
             return status;
         }
-        uint32_t length = reader->length;
-        if (length != 0) {
-            uint32_t share = 1u << (EENS_LONGEST - length);
-            sum += share;
-            mean += share * length;
-            prefix->used++;
-            prefix->longest = (uint8_t)(length > prefix->longest ? length : prefix->longest);
-            if (counts != NULL) {
-                counts[length]++;
-            }
+        prefix->counts[reader->length]++;
+    }
+    prefix->counts[0] = 0; /* those do not occur */
+    bool ends = !has_more(reader) && reader->bit_count < 8 && reader->bits == 0;
+    return ends ? EENS_OK : EENS_ERR_TABLE;
+}
+
+/* What the numbers of symbols of each length come to; false: the code is not complete. */
+static bool sum_up(eens_prefix *prefix) {
+    uint32_t sum = 0; /* of 2^-length, times 2^12: at most 2^10 x 2^11 */
+    uint32_t mean = 0;
+    prefix->used = 0;
+    for (uint32_t length = 1; length <= EENS_LONGEST; length++) {
+        uint32_t count = prefix->counts[length];
+        uint32_t share = count << (EENS_LONGEST - length);
+        sum += share;
+        mean += share * length;
+        prefix->used = (uint16_t)(prefix->used + count);
+        if (count != 0) {
+            prefix->longest = (uint8_t)length;
         }
     }
     prefix->mean = (uint16_t)mean; /* at most 12 x 2^12 where the sum is right */
-    bool ends = !has_more(reader) && reader->bit_count < 8 && reader->bits == 0;
-    return ends && sum == 1u << EENS_LONGEST ? EENS_OK : EENS_ERR_TABLE;
+    return sum == 1u << EENS_LONGEST;
 }
 
 eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
-                              eens_prefix *prefix, uint16_t *counts) {
+                              eens_prefix *prefix) {
     eens_length_reader reader;
+    memset(prefix, 0, sizeof *prefix);
     eens_status status = check_head(file, table, prefix);
     if (status != EENS_OK) {
         return status;
     }
-    if (counts != NULL) {
-        memset(counts, 0, EENS_COUNTS * sizeof *counts);
-    }
-    prefix->longest = 0;
-    prefix->mean = 0;
-    prefix->used = 1;
-    if (prefix->values == 1) {
+    if (prefix->values == 1) { /* one symbol, which takes no bits */
+        prefix->counts[0] = prefix->used = 1;
         return table->size == HEAD_BYTES ? EENS_OK : EENS_ERR_TABLE;
     }
     eens_lengths_begin(&reader, file, table);
-    return check_lengths(&reader, most, prefix, counts);
+    status = count_lengths(&reader, most, prefix);
+    return status == EENS_OK && !sum_up(prefix) ? EENS_ERR_TABLE : status;
 }
 
 #endif

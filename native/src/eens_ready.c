@@ -6,85 +6,15 @@
  * group is 1, from bit 8 on the code, else from bit 6 on the symbol. Groups may follow: 2^width
  * numbers for all codewords that lie in these bits. They have 32 bits, for at most three codes: bits
  * 0 to 5 how long they are together, from 6 on the codes, 30 and 31 how many; or 64 bits, for at
- * most six codes: bits 0 to 5, from 8 on, from 56 on.
- *
- * A small build has, in 16 bits each, the longest length, the number of symbols of each length from
- * 1 to 12, and what the codewords say, in their order. */
+ * most six codes: bits 0 to 5, from 8 on, from 56 on. */
 #include "eens_entropy.h"
 
-#if !defined(EENS_NO_ENTROPY)
-
-#define ORDERED_AT (2 * EENS_COUNTS) /* where a small table's symbols begin */
+#if !defined(EENS_NO_ENTROPY) && !defined(EENS_SMALL) /* eens_codes_small.c */
 
 /* What the codeword of a symbol says: the code, or the number of the group of codes. */
 static uint32_t said_of(const eens_prefix *prefix, uint32_t symbol) {
     return prefix->group == 1 ? (uint32_t)(prefix->low + (int32_t)symbol) & 0xFFu : symbol;
 }
-
-#if defined(EENS_SMALL)
-
-void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code) {
-    (void)prefix, (void)codes;
-    code->entry = 0;
-}
-
-uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code) {
-    (void)code;
-    return ORDERED_AT + 2u * prefix->used;
-}
-
-static void store16(uint8_t *bytes, uint32_t value) {
-    bytes[0] = (uint8_t)value;
-    bytes[1] = (uint8_t)(value >> 8);
-}
-
-/* places[l]: where the next symbol of length l stands among the symbols. */
-static eens_status order_symbols(eens_length_reader *reader, const eens_prefix *prefix,
-                                 uint16_t *places, uint8_t *ready) {
-    for (uint32_t symbol = 0; symbol < prefix->symbols; symbol++) {
-        eens_status status = eens_lengths_next(reader, prefix->longest);
-        if (status != EENS_OK) {
-            return status;
-        }
-        if (reader->length != 0) {
-            uint32_t place = places[reader->length]++;
-            if (place >= prefix->used) {
-                return EENS_ERR_TABLE;
-            }
-            store16(ready + ORDERED_AT + 2 * place, said_of(prefix, symbol));
-        }
-    }
-    return EENS_OK;
-}
-
-eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
-                              const eens_codes_ready *code, uint8_t *ready) {
-    eens_length_reader reader;
-    eens_prefix prefix;
-    uint16_t counts[EENS_COUNTS];
-    eens_status status = eens_prefix_check(file, table, code->width, &prefix, counts);
-    if (status != EENS_OK) {
-        return status;
-    }
-    if (eens_ready_bytes(&prefix, code) > code->stride) {
-        return EENS_ERR_TABLE;
-    }
-    store16(ready, prefix.longest);
-    for (uint32_t length = 1, place = 0; length < EENS_COUNTS; length++) {
-        uint32_t count = counts[length];
-        store16(ready + 2 * length, count);
-        counts[length] = (uint16_t)place;
-        place += count;
-    }
-    store16(ready + ORDERED_AT, said_of(&prefix, 0)); /* stays if A = 1 */
-    if (prefix.values == 1) {
-        return EENS_OK;
-    }
-    eens_lengths_begin(&reader, file, table);
-    return order_symbols(&reader, &prefix, counts, ready);
-}
-
-#else
 
 /* Six codes are worth 64 bits only where many look-ups give more than three. One more bit of index
  * doubles a table, up to 32 KiB: measured, that pays where 12 bits seldom hold two codes. */
@@ -198,9 +128,8 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
                               const eens_codes_ready *code, uint8_t *ready) {
     eens_length_reader reader;
     eens_prefix prefix;
-    uint16_t counts[EENS_COUNTS];
     uint32_t size = 1u << code->width;
-    eens_status status = eens_prefix_check(file, table, code->width, &prefix, counts);
+    eens_status status = eens_prefix_check(file, table, code->width, &prefix);
     if (status != EENS_OK) {
         return status;
     }
@@ -210,19 +139,17 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
         /* Zeros are harmless entries, should the storage give other lengths this time. */
         memset(ready, 0, 2 * size);
         for (uint32_t length = 1, word = 0; length < EENS_COUNTS; length++) {
-            uint32_t count = counts[length];
-            counts[length] = (uint16_t)word;
+            uint32_t count = prefix.counts[length];
+            prefix.counts[length] = (uint16_t)word;
             word = 2 * (word + count);
         }
         eens_lengths_begin(&reader, file, table);
-        status = build_singles(&reader, &prefix, code, counts, ready);
+        status = build_singles(&reader, &prefix, code, prefix.counts, ready);
     }
     if (status == EENS_OK && code->entry != 0) {
         build_groups(code, ready);
     }
     return status;
 }
-
-#endif
 
 #endif

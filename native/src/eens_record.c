@@ -38,7 +38,7 @@ eens_status eens_record_load(const eens_file *file, uint32_t index, eens_tensor 
 }
 
 /* dtype, ndim, dims and E. */
-static eens_status check_shape(eens_status unknown, eens_tensor *tensor) {
+EENS_APART eens_status check_shape(eens_status unknown, eens_tensor *tensor) {
     uint32_t elements = 1;
     if (eens_dtype_bytes(tensor->dtype) == 0) {
         return unknown;

@@ -1,33 +1,32 @@
 /* Sections (S11): a chain behind the last block. */
 #include "eens_internal.h"
 
-#define CRITICAL_FLAG 1u
 
-/* The section whose header stands at offset. */
+_Static_assert(offsetof(eens_section, index) == EENS_SECTION_BYTES,
+               "eens_section begins with the layout of a header");
+
+/* The section whose header stands at offset. Of its flags only the lowest may be set. */
 static eens_status load_section(const eens_file *file, eens_offset offset, uint32_t index,
                                 eens_section *section) {
-    uint8_t buffer[EENS_SECTION_BYTES];
     if (offset > file->size || file->size - offset < EENS_SECTION_BYTES) {
         return EENS_ERR_SECTION;
     }
-    const uint8_t *bytes = eens_view(file, offset, EENS_SECTION_BYTES, buffer);
-    if (bytes == NULL) {
+    /* The struct begins as the header does. */
+    if (!eens_fetch(file, offset, EENS_SECTION_BYTES, section)) {
         return EENS_ERR_READ;
     }
-    uint32_t flags = eens_load32(bytes + 4);
-    memcpy(section->type, bytes, 4);
-    section->critical = (uint8_t)(flags & CRITICAL_FLAG);
-    section->size = eens_load64(bytes + 8);
-    section->crc = eens_load32(bytes + 16);
+    eens_to_machine_order(&section->critical, 1, 4);
+    eens_to_machine_order(&section->size, 1, 8);
+    eens_to_machine_order(&section->crc, 1, 4);
     section->offset = offset + EENS_SECTION_BYTES;
     section->index = index;
     for (unsigned i = 0; i < 4; i++) {
-        bool capital = bytes[i] >= 'A' && bytes[i] <= 'Z';
-        if (!capital && (bytes[i] < '0' || bytes[i] > '9')) {
+        bool capital = section->type[i] >= 'A' && section->type[i] <= 'Z';
+        if (!capital && (section->type[i] < '0' || section->type[i] > '9')) {
             return EENS_ERR_SECTION;
         }
     }
-    bool fits = (flags & ~CRITICAL_FLAG) == 0 && section->size <= file->size - section->offset;
+    bool fits = section->critical <= 1 && section->size <= file->size - section->offset;
     return fits ? EENS_OK : EENS_ERR_SECTION;
 }
 
@@ -62,32 +61,30 @@ static eens_status look_for(const eens_file *file, const char *type, uint32_t co
 }
 
 eens_status eens_sections_check(const eens_file *file, eens_where *where) {
-    eens_offset offset = (eens_offset)file->sections_offset;
-    eens_section section;
+    eens_section section = {.offset = file->sections_offset};
     eens_section earlier;
     for (uint32_t i = 0; i < file->section_count; i++) {
         where->section = (int32_t)i;
-        eens_status status = load_section(file, offset, i, &section);
+        eens_status status = look_for(file, NULL, i + 1, &section);
         if (status != EENS_OK) {
             return status;
         }
         status = look_for(file, section.type, i, &earlier);
-        if (status != EENS_ERR_NOT_FOUND) {
-            return status == EENS_OK ? EENS_ERR_SECTION : status;
+        if (status == EENS_OK) {
+            return EENS_ERR_SECTION;
         }
-        if (section.critical) {
-            status = look_for(file, "SIGN", i, &earlier);
-            if (status == EENS_OK || !is_known(section.type)) {
+        if (status == EENS_ERR_NOT_FOUND && section.critical) {
+            status = is_known(section.type) ? look_for(file, "SIGN", i, &earlier) : EENS_OK;
+            if (status == EENS_OK) {
                 return EENS_ERR_CRITICAL;
             }
-            if (status != EENS_ERR_NOT_FOUND) {
-                return status;
-            }
         }
-        offset = (eens_offset)(section.offset + section.size);
+        if (status != EENS_ERR_NOT_FOUND) {
+            return status;
+        }
     }
     where->section = -1;
-    return offset == file->size ? EENS_OK : EENS_ERR_SECTION;
+    return section.offset + section.size == file->size ? EENS_OK : EENS_ERR_SECTION;
 }
 
 eens_status eens_section_at(const eens_file *file, uint32_t index, eens_section *section) {

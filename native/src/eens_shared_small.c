@@ -11,6 +11,10 @@ typedef struct shared_block {
     const eens_job *job;
     const uint8_t *runs;
     uint32_t run_count;
+    uint32_t members;
+    const eens_digit *kinds;     /* of the levels 4 and 8 */
+    const int8_t *lowest_codes;  /* by levels: when all fields that a code has are 0 */
+    uint32_t unit;               /* of a base */
     eens_stream streams[STREAMS];
 } shared_block;
 
@@ -21,35 +25,18 @@ static const eens_digit digit_kinds[2][2] = {{{3, 4, 17}, {5, 16, 1}}, {{2, 3, 1
 static const int8_t lowest_codes[2][4] = {{0, -85, -85 - 34, -85 - 34 - 8},
                                           {0, 32 - 128, 8 - 128, -128}};
 
-/* The next field of at most 8 bits; zeros behind the end. */
-static uint32_t take_field(eens_stream *stream, uint32_t width) {
-    uint32_t byte = stream->at / 8;
-    uint32_t field = 0;
-    if (byte < stream->size) {
-        field = stream->bytes[byte];
-    }
-    if (byte + 1 < stream->size) {
-        field |= (uint32_t)stream->bytes[byte + 1] << 8;
-    }
-    field = field >> stream->at % 8 & ((1u << width) - 1);
-    stream->at += width;
-    return field;
-}
-
 /* Adds the digits of a level, 0 or 1, to the codes of a position. The first four members' string is
  * found by counting: so many strings begin with each number that the next member may have. */
 static bool add_level(shared_block *block, uint32_t level, int32_t *codes) {
-    const eens_tensor *tensor = block->job->tensor;
-    const eens_digit *kind = &digit_kinds[tensor->digits == EENS_PLANES][level];
-    uint32_t members = tensor->copies;
-    uint32_t head = members < 4 ? members : 4;
-    uint32_t index = take_field(&block->streams[PATTERNS4 + level], eens_pattern_bits(head));
+    const eens_digit *kind = &block->kinds[level];
+    uint32_t head = block->members < 4 ? block->members : 4;
+    uint32_t index = eens_take_bits(&block->streams[PATTERNS4 + level], eens_pattern_bits(head));
     uint8_t digits[EENS_MAX_SHARED];
     uint32_t clusters = 0;
-    for (uint32_t m = 0; m < members; m++) {
+    for (uint32_t m = 0; m < block->members; m++) {
         uint32_t number = 0;
         if (m >= 4) {
-            number = take_field(&block->streams[PATTERNS4 + level], m < 8 ? 3 : 4);
+            number = eens_take_bits(&block->streams[PATTERNS4 + level], m < 8 ? 3 : 4);
         } else if (m != 0) {
             uint32_t behind = head - 1 - m;
             uint32_t strings = behind == 2 ? 5 : behind == 1 ? clusters + 1 : 1;
@@ -58,7 +45,7 @@ static bool add_level(shared_block *block, uint32_t level, int32_t *codes) {
             }
         }
         if (number == clusters) {
-            uint32_t digit = take_field(&block->streams[DIGITS4 + level], kind->width);
+            uint32_t digit = eens_take_bits(&block->streams[DIGITS4 + level], kind->width);
             if (digit > kind->most) {
                 return false;
             }
@@ -73,14 +60,13 @@ static bool add_level(shared_block *block, uint32_t level, int32_t *codes) {
 
 static bool decode_position(shared_block *block, uint32_t levels, uint32_t at) {
     const eens_job *job = block->job;
-    bool planes = job->tensor->digits == EENS_PLANES;
     int32_t codes[EENS_MAX_SHARED];
-    for (uint32_t m = 0; m < job->tensor->copies; m++) {
-        uint32_t base = levels != 0 ? take_field(&block->streams[BASES], 2) : 0;
-        if (base == 3 && !planes) {
+    for (uint32_t m = 0; m < block->members; m++) {
+        uint32_t base = levels != 0 ? eens_take_bits(&block->streams[BASES], 2) : 0;
+        if (base == 3 && block->unit != 64) {
             return false;
         }
-        codes[m] = lowest_codes[planes][levels] + (planes ? 64 : 85) * (int32_t)base;
+        codes[m] = block->lowest_codes[levels] + (int32_t)(block->unit * base);
     }
     for (uint32_t level = 0; level + 1 < levels; level++) {
         if (!add_level(block, level, codes)) {
@@ -96,8 +82,7 @@ static bool decode_position(shared_block *block, uint32_t levels, uint32_t at) {
 /* Checks the runs and cuts the common part into its streams. */
 static bool open_block(shared_block *block, const uint8_t *bytes, uint32_t left) {
     uint32_t with[4] = {0, 0, 0, 0}; /* positions with at least 0, 1, 2, 3 levels */
-    uint32_t members = block->job->tensor->copies;
-    uint32_t pattern_bits = eens_pattern_bits(members);
+    uint32_t pattern_bits = eens_pattern_bits(block->members);
     block->run_count = eens_load16(bytes); /* a block has at least 8 bytes (S6) */
     block->runs = bytes + 2;
     if (block->run_count == 0 || left < 6 + 2 * block->run_count) {
@@ -116,7 +101,7 @@ static bool open_block(shared_block *block, const uint8_t *bytes, uint32_t left)
     bytes += 6 + 2 * block->run_count;
     block->streams[PATTERNS4].size = eens_ceil8(with[2] * pattern_bits);
     block->streams[PATTERNS8].size = eens_ceil8(with[3] * pattern_bits);
-    block->streams[BASES].size = eens_ceil8(with[1] * 2 * members);
+    block->streams[BASES].size = eens_ceil8(with[1] * 2 * block->members);
     block->streams[DIGITS4].size = eens_load32(bytes - 4);
     for (uint32_t i = 0; i < STREAMS; i++) {
         eens_stream *stream = &block->streams[i];
@@ -161,7 +146,12 @@ eens_status eens_shared_decode(const eens_job *job) {
     const uint8_t *bytes;
     eens_status status = 
         eens_piece(job, 0, job->block.size, job->block.crc, job->workspace, &bytes);
+    bool planes = job->tensor->digits == EENS_PLANES;
     block.job = job;
+    block.members = job->tensor->copies;
+    block.kinds = digit_kinds[planes];
+    block.lowest_codes = lowest_codes[planes];
+    block.unit = planes ? 64 : 85;
     if (status == EENS_OK &&
         !(open_block(&block, bytes, job->block.size) && decode_runs(&block))) {
         status = EENS_ERR_BLOCK_CONTENT;

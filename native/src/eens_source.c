@@ -33,6 +33,12 @@ void eens_to_machine_order(void *elements, uint32_t count, uint32_t size) {
 }
 #endif
 
+bool eens_fetch_words(const eens_file *file, eens_offset offset, uint32_t count, uint32_t *words) {
+    bool is_read = eens_fetch(file, offset, 4 * (size_t)count, words);
+    eens_to_machine_order(words, count, 4);
+    return is_read;
+}
+
 void eens_cursor_begin(eens_cursor *cursor, const eens_file *file, eens_offset offset,
                        uint32_t size) {
     cursor->file = file;

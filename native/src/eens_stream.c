@@ -1,11 +1,10 @@
 /* Code streams (S10.1): codewords into codes.
  *
  * The default build looks them up in tables (eens_ready.c), most of them in eens_stream_fast.c.
- * Near the ends of parts, and in a small build everywhere, symbols are taken one by one. Faults
- * lead to wrong codes, never to a wrong address; they show at the end of a part. */
+ * Near the ends of parts symbols are taken one by one. Faults lead to wrong codes, never to a wrong address; they show at the end of a part. */
 #include "eens_entropy.h"
 
-#if !defined(EENS_NO_ENTROPY)
+#if !defined(EENS_NO_ENTROPY) && !defined(EENS_SMALL) /* eens_codes_small.c */
 
 #define FIRST_OF_FOUR 1024u /* codes from which a stream has four parts */
 
@@ -25,38 +24,6 @@ static bool find_tables(const code_stream *stream, uint32_t begin, uint32_t coun
     return eens_classes_at(&coding->classes, stream->copy, stream->job->block.first + begin, count,
                            coding->chunk);
 }
-
-#if defined(EENS_SMALL)
-
-/* A codeword from its most significant bit on: among those of one length, the codewords are
- * numbered from first on. As in zlib's puff.c (Mark Adler). */
-static uint32_t take_symbol(const uint8_t *table, uint32_t width, eens_stream *bits) {
-    uint32_t longest = eens_load16(table);
-    uint32_t word = 0;
-    uint32_t first = 0;
-    uint32_t place = 0;
-    (void)width;
-    for (uint32_t length = 1; length <= longest; length++) {
-        uint32_t count = eens_load16(table + 2 * length);
-        uint32_t skip = bits->at / 8;
-        uint32_t bit = skip < bits->size ? (uint32_t)bits->bytes[skip] >> bits->at % 8 & 1 : 0;
-        bits->at++;
-        word = word << 1 | bit;
-        if (word - first < count) {
-            place += word - first;
-            break;
-        }
-        place += count;
-        first = (first + count) << 1;
-    }
-    return eens_load16(table + 2 * (EENS_LONGEST + 1) + 2 * place);
-}
-
-static uint32_t take_code(const uint8_t *table, uint32_t width, eens_stream *bits) {
-    return take_symbol(table, width, bits);
-}
-
-#else
 
 static uint32_t take_entry(const uint8_t *table, uint32_t width, eens_stream *bits) {
     uint16_t entry;
@@ -112,8 +79,6 @@ static bool take_four(const code_stream *stream, eens_part *parts) {
     }
     return true;
 }
-
-#endif
 
 /* Symbols one by one; false: surplus codes that are not low. */
 static bool take_symbols(const eens_codes_ready *code, eens_part *of, int8_t *codes) {
@@ -189,11 +154,9 @@ static eens_status take_part(const code_stream *stream, eens_part *of) {
             return EENS_ERR_READ;
         }
     } else {
-#if !defined(EENS_SMALL)
         if (stream->code->entry != 0) {
             take_last_groups(stream->code, of, stream->codes);
         }
-#endif
         if (!take_symbols(stream->code, of, stream->codes)) {
             return EENS_ERR_BLOCK_CONTENT;
         }
@@ -202,22 +165,6 @@ static eens_status take_part(const code_stream *stream, eens_part *of) {
                 (of->size == 0 || eens_padding_is_zero(of->bits.bytes, of->bits.at));
     return ends ? EENS_OK : EENS_ERR_BLOCK_CONTENT;
 }
-
-#if defined(EENS_SMALL)
-
-static eens_status take_parts(const code_stream *stream, uint32_t count, uint32_t at) {
-    for (uint32_t j = 0; j < count; j++) {
-        eens_part of;
-        eens_status status = cut_part(stream, j, count, &at, &of) ? take_part(stream, &of)
-                                                                  : EENS_ERR_BLOCK_CONTENT;
-        if (status != EENS_OK) {
-            return status;
-        }
-    }
-    return EENS_OK;
-}
-
-#else
 
 static eens_status take_parts(const code_stream *stream, uint32_t count, uint32_t at) {
     eens_part parts[EENS_PARTS];
@@ -235,8 +182,6 @@ static eens_status take_parts(const code_stream *stream, uint32_t count, uint32_
     }
     return status;
 }
-
-#endif
 
 eens_status eens_code_stream_decode(const eens_job *job, const eens_codes_ready *code,
                                     uint32_t copy, const uint8_t *bytes, uint32_t size,

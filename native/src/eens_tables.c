@@ -7,17 +7,15 @@
 #define ENTRY_BYTES 8u /* of the directory */
 
 eens_status eens_table_at(const eens_file *file, uint32_t number, eens_table *table) {
-    uint8_t buffer[ENTRY_BYTES];
     uint32_t offset = file->tables_offset + ENTRY_BYTES * file->table_count; /* below 2^28 */
     uint32_t end = file->tables_offset + file->tables_size;
     for (uint32_t i = 0;; i++) {
-        const uint8_t *entry =
-            eens_view(file, file->tables_offset + ENTRY_BYTES * i, ENTRY_BYTES, buffer);
-        if (entry == NULL) {
+        uint32_t entry[2];
+        if (!eens_fetch_words(file, file->tables_offset + ENTRY_BYTES * i, 2, entry)) {
             return EENS_ERR_READ;
         }
-        table->kind = entry[0];
-        table->size = eens_load32(entry + 4);
+        table->kind = (uint8_t)entry[0];
+        table->size = entry[1];
         table->offset = offset;
         if (table->size > end - offset) { /* only if storage has changed: no wrap, offset <= end */
             return EENS_ERR_TABLE;
@@ -33,19 +31,12 @@ static uint32_t longest_length(const eens_file *file) {
     return file->profile == 0 ? EENS_LONGEST : EENS_LONGEST - 1;
 }
 
-eens_status eens_bodies_check(const eens_file *file) {
-    eens_status status = EENS_OK;
-    for (uint32_t i = 0; i < file->table_count && status == EENS_OK; i++) {
-        eens_table table;
-        eens_prefix prefix;
-        status = eens_table_at(file, i, &table);
-        if (status == EENS_OK && table.kind == EENS_PREFIX_CODE) {
-            status = eens_prefix_check(file, &table, longest_length(file), &prefix, NULL);
-        } else if (status == EENS_OK && table.kind == EENS_CLASSES) {
-            status = eens_classes_check(file, &table);
-        } /* a newer kind has its own rules; no tensor that is decoded here may name it */
+eens_status eens_body_check(const eens_file *file, const eens_table *table) {
+    eens_prefix prefix;
+    if (table->kind == EENS_PREFIX_CODE) {
+        return eens_prefix_check(file, table, longest_length(file), &prefix);
     }
-    return status;
+    return table->kind == EENS_CLASSES ? eens_classes_check(file, table) : EENS_OK;
 }
 
 /* How many tables of kind 1 there are, after the filters (S5.4), and one of kind 2 if
@@ -93,7 +84,7 @@ static eens_status add_shape(const eens_file *file, const eens_tensor *tensor, u
         status = EENS_ERR_TABLE;
     }
     if (status == EENS_OK) {
-        status = eens_prefix_check(file, &table, longest_length(file), &prefix, NULL);
+        status = eens_prefix_check(file, &table, longest_length(file), &prefix);
     }
     if (status != EENS_OK) {
         return status;
@@ -113,7 +104,7 @@ static eens_status add_shape(const eens_file *file, const eens_tensor *tensor, u
 /* Everything but what lies in the workspace. */
 static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
                                eens_coding *coding) {
-    uint32_t count;
+    uint32_t count = 0;
     memset(coding, 0, sizeof *coding);
     eens_status status = open_others(file, tensor, coding, &count);
     if (status != EENS_OK) {
@@ -158,23 +149,6 @@ eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, s
     return status;
 }
 
-/* The tables of one shape, at the workspace's beginning, which is moved behind them. */
-static eens_status build_set(eens_job *job, uint32_t first, uint32_t count,
-                             eens_codes_ready *code) {
-    code->tables = job->workspace;
-    for (uint32_t i = 0; i < count; i++, job->workspace += code->stride) {
-        eens_table table;
-        eens_status status = eens_table_at(job->file, first + i, &table);
-        if (status == EENS_OK) {
-            status = eens_prefix_build(job->file, &table, code, job->workspace);
-        }
-        if (status != EENS_OK) {
-            return status;
-        }
-    }
-    return EENS_OK;
-}
-
 eens_status eens_coding_begin(eens_job *job, eens_coding *coding) {
     eens_status status = load_coding(job->file, job->tensor, coding);
     if (status != EENS_OK) {
@@ -185,10 +159,18 @@ eens_status eens_coding_begin(eens_job *job, eens_coding *coding) {
         return EENS_ERR_WORKSPACE;
     }
     job->workspace_size -= size;
-    uint32_t sets = job->tensor->method == EENS_JOINT ? 2 : 1;
-    for (uint32_t set = 0; set < sets && status == EENS_OK; set++) {
-        status = build_set(job, coding->first_table + set * coding->table_count,
-                           coding->table_count, &coding->codes_ready[set]);
+    uint32_t count = coding->table_count * (job->tensor->method == EENS_JOINT ? 2u : 1u);
+    for (uint32_t i = 0; i < count && status == EENS_OK; i++) {
+        eens_codes_ready *code = &coding->codes_ready[i >= coding->table_count];
+        eens_table table;
+        if (i % coding->table_count == 0) {
+            code->tables = job->workspace;
+        }
+        status = eens_table_at(job->file, coding->first_table + i, &table);
+        if (status == EENS_OK) {
+            status = eens_prefix_build(job->file, &table, code, job->workspace);
+        }
+        job->workspace += code->stride;
     }
     coding->chunk = job->workspace;
     if (coding->classes.columns != 0) {
@@ -198,7 +180,7 @@ eens_status eens_coding_begin(eens_job *job, eens_coding *coding) {
         }
         job->workspace += EENS_COLUMN_BYTES * (size_t)coding->classes.columns;
     }
-    for (uint32_t i = 0; i < sets && status == EENS_OK; i++) {
+    for (uint32_t i = 0; i < 2 && status == EENS_OK; i++) { /* no filter takes nothing */
         status = eens_filter_spread(&coding->filters[i], job->workspace) ? EENS_OK : EENS_ERR_READ;
         job->workspace += eens_filter_bytes(&coding->filters[i]);
     }

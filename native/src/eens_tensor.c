@@ -34,14 +34,12 @@ eens_status eens_tensor_at(const eens_file *file, uint32_t index, eens_tensor *t
 /* The sign of (name of record number index - name). */
 static eens_status compare_at(const eens_file *file, uint32_t index, const char *name,
                               size_t name_size, int *order) {
-    uint8_t buffer[6];
-    uint32_t record = EENS_HEADER_BYTES + EENS_RECORD_BYTES * index;
-    const uint8_t *field = eens_view(file, record + 8, 6, buffer);
-    if (field == NULL) {
+    uint32_t field[2]; /* name_offset; name_size, dtype, ndim */
+    if (!eens_fetch_words(file, EENS_HEADER_BYTES + EENS_RECORD_BYTES * index + 8, 2, field)) {
         return EENS_ERR_READ;
     }
-    uint32_t offset = eens_load32(field);
-    uint32_t size = eens_load16(field + 4);
+    uint32_t offset = field[0];
+    uint32_t size = field[1] & 0xFFFF;
     if (!lie_in(offset, size, file->names_size)) {
         return EENS_ERR_RECORD;
     }

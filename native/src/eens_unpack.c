@@ -1,7 +1,24 @@
 /* Bit streams of equal fields (S1, S7.2) into codes. */
 #include "eens_vector.h"
 
-int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width) {
+uint32_t eens_take_bits(eens_stream *stream, uint32_t width) {
+    uint32_t byte = stream->at / 8;
+    uint32_t field = 0;
+    if (byte < stream->size) {
+        field = stream->bytes[byte];
+    }
+    if (byte + 1 < stream->size) {
+        field |= (uint32_t)stream->bytes[byte + 1] << 8;
+    }
+    field = field >> stream->at % 8 & ((1u << width) - 1);
+    stream->at += width;
+    return field;
+}
+
+#if !defined(EENS_SMALL)
+
+/* Field number i, which lies in one byte or in two. */
+static inline int8_t field_at(const uint8_t *stream, uint32_t i, uint32_t width) {
     uint32_t begin = i * width % 8;
     uint32_t half = 1u << (width - 1);
     uint32_t field = (uint32_t)stream[i * width / 8] >> begin;
@@ -11,8 +28,6 @@ int8_t eens_field(const uint8_t *stream, uint32_t i, uint32_t width) {
     field &= 2 * half - 1;
     return (int8_t)((int32_t)(field ^ half) - (int32_t)half);
 }
-
-#if !defined(EENS_SMALL)
 
 /* The low bits of each of the parts that a word is divided into. */
 static inline uint64_t low_bits(uint32_t part, uint32_t bits) {
@@ -85,17 +100,6 @@ static uint32_t unpack_all_groups(const uint8_t *stream, uint32_t count, uint32_
     return 8 * groups;
 }
 
-#else
-
-/* One field at a time takes the least flash. */
-static uint32_t unpack_all_groups(const uint8_t *stream, uint32_t count, uint32_t width,
-                                  int8_t *codes) {
-    (void)stream, (void)count, (void)width, (void)codes;
-    return 0;
-}
-
-#endif
-
 void eens_unpack(uint8_t way, const uint8_t *stream, uint32_t first, uint32_t count,
                  uint32_t width, int8_t *codes) {
     stream += first / 8 * width;
@@ -114,9 +118,27 @@ void eens_unpack(uint8_t way, const uint8_t *stream, uint32_t first, uint32_t co
     (void)way;
 #endif
     for (uint32_t i = unpack_all_groups(stream, count, width, codes); i < count; i++) {
-        codes[i] = eens_field(stream, i, width);
+        codes[i] = field_at(stream, i, width);
     }
 }
+
+#else
+
+int8_t eens_take_code(eens_stream *stream, uint32_t width) {
+    uint32_t half = 1u << (width - 1);
+    return (int8_t)((int32_t)(eens_take_bits(stream, width) ^ half) - (int32_t)half);
+}
+
+void eens_unpack(uint8_t way, const uint8_t *stream, uint32_t first, uint32_t count,
+                 uint32_t width, int8_t *codes) {
+    eens_stream fields = {stream, eens_ceil8((first + count) * width), first * width};
+    (void)way;
+    for (uint32_t i = 0; i < count; i++) {
+        codes[i] = eens_take_code(&fields, width);
+    }
+}
+
+#endif
 
 bool eens_padding_is_zero(const uint8_t *stream, uint32_t bits) {
     return bits % 8 == 0 || stream[bits / 8] >> bits % 8 == 0;

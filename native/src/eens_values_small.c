@@ -3,49 +3,39 @@
 
 #if defined(EENS_SMALL)
 
-/* Rounded to nearest, ties to even. */
-static uint32_t to_float16(uint32_t bits) {
-    uint32_t sign = bits >> 16 & 0x8000u;
-    uint32_t magnitude = bits & 0x7FFFFFFFu;
-    uint32_t shift = 13;
-    if (magnitude >= 0x47800000u) { /* 65536 and more: infinity */
-        return sign | 0x7C00u;
-    }
-    if (magnitude >= 0x38800000u) {
-        magnitude -= 0x38000000u; /* exponent bias 127 to 15; rounding may carry up to infinity */
-    } else {                      /* below 2^-14: a multiple of 2^-24 */
-        shift = 126 - (magnitude >> 23);
-        if (shift > 24) {
-            return sign; /* below 2^-25, half of the smallest */
-        }
-        magnitude = (magnitude & 0x7FFFFFu) | 0x800000u;
-    }
-    magnitude += (1u << (shift - 1)) - 1 + (magnitude >> shift & 1);
-    return sign | magnitude >> shift;
+/* The highest bits of a magnitude, without shift of them, rounded to nearest, ties to even. */
+EENS_APART uint32_t rounded(uint32_t magnitude, uint32_t shift) {
+    return (magnitude + (1u << (shift - 1)) - 1 + (magnitude >> shift & 1)) >> shift;
 }
 
-/* Exact: 0, or a normal number (a code times a normal scale). */
-static uint64_t to_double(uint32_t bits) {
-    uint32_t magnitude = bits & 0x7FFFFFFFu;
-    uint32_t high = magnitude != 0 ? (magnitude >> 3) + ((1023u - 127u) << 20) : 0;
-    return (uint64_t)(high | (bits & 0x80000000u)) << 32 | magnitude << 29;
+static uint32_t to_float16(uint32_t magnitude) {
+    if (magnitude >= 0x47800000u) { /* 65536 and more: infinity */
+        return 0x7C00u;
+    }
+    if (magnitude >= 0x38800000u) { /* exponent bias 127 to 15; rounding may carry up to infinity */
+        return rounded(magnitude - 0x38000000u, 13);
+    }
+    uint32_t shift = 126 - (magnitude >> 23); /* below 2^-14: a multiple of 2^-24 */
+    return shift > 24 ? 0 /* below 2^-25, half of the smallest */
+                      : rounded((magnitude & 0x7FFFFFu) | 0x800000u, shift);
 }
 
 static void put_value(uint8_t *output, uint8_t type, float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    if (type == EENS_DOUBLE) {
-        uint64_t wide = to_double(bits);
-        memcpy(output, &wide, 8);
-        return;
-    }
+    uint32_t magnitude = bits & 0x7FFFFFFFu;
+    uint32_t sign = bits & 0x80000000u;
     if (type == EENS_FLOAT32) {
         memcpy(output, &bits, 4);
-        return;
+    } else if (type == EENS_DOUBLE) { /* exact: 0, or a normal number (a code times a normal scale) */
+        uint32_t high = magnitude != 0 ? (magnitude >> 3) + ((1023u - 127u) << 20) : 0;
+        uint64_t wide = (uint64_t)(high | sign) << 32 | magnitude << 29;
+        memcpy(output, &wide, 8);
+    } else {
+        uint32_t half = type == EENS_FLOAT16 ? to_float16(magnitude) : rounded(magnitude, 16);
+        uint16_t two = (uint16_t)(half | sign >> 16);
+        memcpy(output, &two, 2);
     }
-    uint16_t half = (uint16_t)(type == EENS_FLOAT16 ? to_float16(bits)
-                                                    : (bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
-    memcpy(output, &half, 2);
 }
 
 /* Positions of a channel in a row; the tensor has elements, so no dim is 0. */
