@@ -44,6 +44,13 @@ def test_a_weight_is_the_product_of_equation_21(kind, equation):
     assert torch.allclose(weight(), product, atol=1e-6)
 
 
+def test_autocast_leaves_the_product_in_float32():
+    weight = convert(layer_of("linear"), members=2, method="lowrank", rank=4).module.weight
+    expected = weight()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert weight().equal(expected)
+
+
 def test_random_factors_make_weights_of_variance_two_by_fan_in():
     torch.manual_seed(0)
     weight = convert(nn.Conv2d(64, 64, 3), members=4, method="lowrank", rank=8).module.weight

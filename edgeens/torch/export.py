@@ -175,8 +175,7 @@ def _trace(
                 str(path),
                 dynamo=False,
                 opset_version=OPSET,
-                # Mode EVAL would multiply batch normalisations into convolutions.
-                training=torch.onnx.TrainingMode.PRESERVE,
+                # Or batch normalisations are multiplied into convolutions, and U with V.
                 do_constant_folding=False,
                 input_names=inputs,
                 output_names=outputs,
