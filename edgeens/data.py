@@ -29,6 +29,7 @@ _FIELDS = (
     "mutual_information",
     "disagreement",
     "variance",
+    "members_used",
 )
 
 

@@ -13,18 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeens import calibration, metrics, ood
+from edgeens import calibration, metrics, ood, selective
 from edgeens.data import Inputs, load_labelled
+from edgeens.early_exit import EarlyExit
 from edgeens.errors import DataError
 from edgeens.onnx.files import run_files
 from edgeens.onnx.session import Session
-from edgeens.uncertainty import Prediction
+from edgeens.uncertainty import ABSTAIN, Prediction
 
 PathLike = str | os.PathLike[str]
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]
 Row = dict[str, float | str | None]
 Step = Callable[[str, int, int], None]
+
+COVERAGES = (0.95, 0.9, 0.8, 0.5)  # at 1 the risk is 1 - accuracy
 
 
 def evaluate(
@@ -68,7 +71,18 @@ def evaluate(
             rows.append({"model": label, **_judge(session, inside, labelled.y, outside)})
             if members and done == 0:
                 rows.append(_one_member(session, inside, labelled.y, outside))
+        if session.early_exit is not None:
+            rows.append(_early(session, session.early_exit, inside, labelled.y))
     return rows
+
+
+def _early(session: Session, rule: EarlyExit, inside: Outputs, y: Array) -> Row:
+    """The file's early exit, from the outputs that all members have given already."""
+    prediction = session.summarise_early(inside, rule)
+    assert prediction.members_used is not None
+    used = float(prediction.members_used.mean())
+    row: Row = {"model": f"early exit, {used:.2f} members used"}
+    return row | _judge_mean(session, prediction, y.reshape(-1))
 
 
 def _one_member(session: Session, inside: Outputs, y: Array, outside: Outputs | None) -> Row:
@@ -105,20 +119,35 @@ def _judge(session: Session, inside: Outputs, y: Array, outside: Outputs | None)
 
 def _judge_classes(session: Session, prediction: Prediction, inside: Outputs, y: Array) -> Row:
     axis = session.class_axis
-    mean = _rows_of_classes(prediction.mean, axis)
     labels = y.reshape(-1)
     raw = inside[session.output]
     logits = _members_rows(raw if session.output_kind == "logits" else _log(raw), axis)
     several = logits.shape[0] > 1
-    return {
-        "accuracy": metrics.accuracy(mean, labels),
-        "NLL": metrics.nll(mean, labels),
-        "Brier": metrics.brier(mean, labels),
-        "ECE": calibration.ece(mean, labels),
+    return _judge_mean(session, prediction, labels) | {
         "ENC (logits)": metrics.enc_logits(logits) if several else None,
         "ambiguity": metrics.ambiguity(logits, labels) if several else None,
         "disagreement": _mean(prediction.disagreement) if several else None,
     }
+
+
+def _judge_mean(session: Session, prediction: Prediction, labels: Array) -> Row:
+    """The metrics of mean probabilities, the risks at less than full coverage among them."""
+    mean = _rows_of_classes(prediction.mean, session.class_axis)
+    row: Row = {
+        "accuracy": metrics.accuracy(mean, labels),
+        "NLL": metrics.nll(mean, labels),
+        "Brier": metrics.brier(mean, labels),
+        "ECE": calibration.ece(mean, labels),
+    }
+    for coverage in COVERAGES:
+        row[f"risk at {100 * coverage:.0f} %"] = selective.risk_at(mean, labels, coverage=coverage)
+    row["AURC"] = selective.aurc(mean, labels)
+    if prediction.abstention is not None:
+        decided = prediction.decide().reshape(-1)
+        kept = decided != ABSTAIN
+        row["coverage by file"] = float(kept.mean())
+        row["risk by file"] = float((decided != labels)[kept].mean()) if kept.any() else None
+    return row
 
 
 def _judge_outside(session: Session, inside: Prediction, outside: Prediction) -> Row:

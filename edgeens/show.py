@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from edgeens.tables import number, render, size
 
 if TYPE_CHECKING:
+    from edgeens.calibrate import Calibration
     from edgeens.container.sizes import Sizes
     from edgeens.decoder import Container
     from edgeens.encoder import Encoding
     from edgeens.quantize.budget import Point
     from edgeens.smallest import Smallest
 
+_SELECTIVE = ("risk", "AURC", "coverage")  # what the names of such metrics begin with
 _PARTS = ("metadata", "pattern", "parameter", "table", "index", "exact", "header", "section")
 
 
@@ -139,10 +141,61 @@ def verified(path: str, container: Container) -> str:
 
 
 def evaluation(rows: Sequence[Mapping[str, float | str | None]]) -> str:
-    """Metrics side by side: one line a model, one column a metric."""
+    """Metrics side by side: one line a model, one column a metric; risk and coverage apart."""
     names = [name for name in rows[0] if name != "model"]
+    selective = [name for name in names if name.startswith(_SELECTIVE)]
+    tables = [_metrics(rows, [name for name in names if name not in selective])]
+    if selective:
+        title = "wrong decisions (risk) when only the surest rows are decided:"
+        tables.append(f"{title}\n{_metrics(rows, selective)}")
+    return "\n\n".join(tables)
+
+
+def _metrics(rows: Sequence[Mapping[str, float | str | None]], names: Sequence[str]) -> str:
     body = [[str(row["model"]), *[_figure(row.get(name)) for name in names]] for row in rows]
     return render(["model", *names], body)
+
+
+def calibration(found: Calibration) -> str:
+    """What was fitted: temperature, the curve of the early exit, abstention."""
+    lines = [f"{found.rows} rows of validation data"]
+    if found.temperature is not None:
+        lines.append(
+            f"temperature {number(found.temperature)} of each member's logits: NLL "
+            f"{number(found.nll_before, 4)} before, {number(found.nll, 4)} with it"
+        )
+    lines += ["", *_exit_lines(found)]
+    kept = found.abstention
+    if kept is not None:
+        lines += [
+            "",
+            f"abstain where 1 - max p > {kept.threshold:.4g}: decides {100 * kept.coverage:.1f} %, "
+            f"wrong {100 * kept.risk:.2f} % of these (at most {100 * kept.bound:.2f} %, at 95 %)",
+        ]
+    elif found.target_risk is not None:
+        lines += ["", f"no threshold keeps a risk of {100 * found.target_risk:.2f} % at 95 %"]
+    return "\n".join(lines)
+
+
+def _exit_lines(found: Calibration) -> list[str]:
+    if found.curve is None:
+        return ["one member: nothing to exit from"]
+    body = [
+        [
+            "chosen" if point == found.point else "",
+            f"{point.threshold:.3g}",
+            f"{point.mean_members:.2f}",
+            f"{100 * point.nll_loss:+.2f} %",
+            f"{100 * point.bound:+.2f} %",
+        ]
+        for place, point in enumerate(found.curve.points)
+        if place % 4 == 0 or point == found.point
+    ]
+    lines = [render(["", "threshold", "members used", "NLL rise", "at most (95 %)"], body)]
+    if found.point is None:
+        lines.append(f"no early exit keeps within {100 * found.max_nll_loss:.2f} %")
+    lines.append(f"the curve is in {', '.join(map(str, found.written))}")
+    return lines
 
 
 def _figure(value: float | str | None) -> str:

@@ -16,6 +16,7 @@ from edgeens.arrays import Array, checked_array, checked_probabilities, real_arr
 from edgeens.errors import DataError
 
 Floats = NDArray[np.float64]
+ABSTAIN = -1  # what `Prediction.decide` gives in place of a class
 Task = Literal["classification", "multilabel", "regression"]
 
 
@@ -41,6 +42,10 @@ class Prediction:
         disagreement: the fraction of member pairs whose decisions differ, 0 for one member; shaped
             like the entropies. The decision is the argmax, or p >= 0.5 for each label.
         variance: (batch, ...) variance between the members (divided by K); only for regression.
+        members_used: (batch,) how many members ran for each row; None where all ran for all. With
+            early exit the other figures are over those, and `members` is NaN for the rest.
+        class_axis: the class axis of `mean`, for classification; else None.
+        abstention: the score above which `decide` abstains, if the file says.
         outputs: further outputs of the graph by name, each (K, batch, ...).
     """
 
@@ -52,7 +57,29 @@ class Prediction:
     mutual_information: Floats | None = None
     disagreement: Floats | None = None
     variance: Array | None = None
+    members_used: NDArray[np.intp] | None = None
+    class_axis: int | None = None
+    abstention: float | None = None
     outputs: dict[str, Array] = field(default_factory=dict)
+
+    def decide(self, threshold: float | None = None) -> NDArray[np.intp]:
+        """The most probable class of each row, or -1 where the ensemble abstains; (batch, ...).
+
+        It abstains where 1 - (greatest mean probability) is above *threshold*; None: the file's,
+        which `edgeens calibrate --target-risk` chose.
+
+        Raises DataError if this is no classification, or there is no threshold.
+        """
+        if self.class_axis is None:
+            raise DataError(f"only a classifier decides for a class; the task is {self.task}")
+        limit = self.abstention if threshold is None else threshold
+        if limit is None:
+            raise DataError(
+                "the file has no threshold to abstain by: give one, or calibrate the file with "
+                "`edgeens calibrate --target-risk`"
+            )
+        doubt = 1.0 - self.mean.max(axis=self.class_axis).astype(np.float64)
+        return np.where(doubt > limit, ABSTAIN, self.mean.argmax(axis=self.class_axis))
 
 
 def summarize(probabilities: ArrayLike, *, axis: int = -1) -> Prediction:
@@ -75,6 +102,7 @@ def summarize(probabilities: ArrayLike, *, axis: int = -1) -> Prediction:
         expected_entropy=expected,
         mutual_information=np.maximum(predictive - expected, 0.0),
         disagreement=differing_pairs(members.argmax(axis=axis)),
+        class_axis=axis - 1,
     )
 
 

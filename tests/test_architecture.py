@@ -30,7 +30,13 @@ ROOMS = {
     "quantize": {"errors", "ensemble", "coded"},
     "container": {"errors", "coded", "atomic", "_host"},
     "decoder": {"errors", "records", "_native"},
-    "onnx": {"errors", "ensemble", "coded", "decoder", "records", "uncertainty", "atomic"},
+    "early_exit": {"errors", "arrays", "uncertainty"},
+    "exit_curve": {"errors", "arrays", "uncertainty", "metrics", "calibration", "early_exit"},
+    "selective": {"errors", "arrays"},
+    "onnx": {
+        *("errors", "ensemble", "coded", "decoder", "records", "uncertainty", "atomic"),
+        "early_exit",
+    },
     "data": {"errors", "atomic", "decoder", "uncertainty"},
     "datasets": {"errors", "atomic"},
     "torch": {
@@ -41,7 +47,7 @@ ROOMS = {
 }
 TOP = {
     *("__init__", "cli", "encoder", "smallest", "trial", "curve", "evaluate", "show", "demo"),
-    *("_native_build", "__main__"),
+    *("calibrate", "exit_picture", "_native_build", "__main__"),
 }
 
 # The only rooms that may import a framework at all.
@@ -53,7 +59,7 @@ FRAMEWORKS = {
     "sklearn": {"demo/train_members"},
     "ivon": {"torch/sampling/ivon"},
     "zstandard": {"size_table"},
-    "matplotlib": {"curve", "torch/picture"},
+    "matplotlib": {"curve", "exit_picture", "torch/picture"},
 }
 
 

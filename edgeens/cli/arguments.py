@@ -47,3 +47,11 @@ def sharing_limit(text: str) -> Any:
     if not value >= 0:
         raise argparse.ArgumentTypeError(f"{text} is neither `auto` nor a number of at least 0")
     return value
+
+
+def share(text: str) -> float:
+    """A share from 0 to 1, as a number or in percent: 0.005 or 0.5%."""
+    value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 % and 100 %")
+    return value

@@ -26,6 +26,9 @@ def _run_parser(commands: Any) -> None:
     parser.add_argument("--input", required=True, metavar="X.npy", help=".npy; .npz names inputs")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.npz")
     parser.add_argument("--members", action="store_true", help="also write each member's outputs")
+    parser.add_argument(
+        "--early-exit", action="store_true", help="stop where the answer is settled (calibrate)"
+    )
     threads_option(parser, _THREADS)
 
 
@@ -42,7 +45,7 @@ def _run(options: argparse.Namespace) -> None:
     from edgeens.onnx.session import Session
 
     with Session(options.file, threads=options.threads) as session:
-        prediction = session.predict(load_inputs(options.input))
+        prediction = session.predict(load_inputs(options.input), early_exit=options.early_exit)
     save_prediction(prediction, options.output, members=options.members)
 
 

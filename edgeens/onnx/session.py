@@ -6,7 +6,7 @@ Needs onnxruntime and numpy only, so that it runs on a device without the packag
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
@@ -15,6 +15,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from edgeens.decoder import Container
+from edgeens.early_exit import EarlyExit, Rows, predict_early
 from edgeens.errors import DataError
 from edgeens.onnx.elements import Array
 from edgeens.onnx.inputs import Input, named_arrays, pieces
@@ -138,8 +139,9 @@ class Session:
             providers=providers,
             identity=identity,
         )
+        self._workers = workers
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
-        self._metadata = dict(container.metadata)
+        self._metadata = container.metadata | container.calibration
         self._inputs = [
             Input(item.name, item.type, tuple(item.shape)) for item in self._members.inputs
         ]
@@ -168,6 +170,24 @@ class Session:
             raise DataError(f"the temperature {self._temperature!r} is not a positive number")
         if not isinstance(self._axis, int) or self._axis == 0:
             raise DataError(f"class axis {self._axis!r} is not an axis behind the batch axis 0")
+        self._rule = self._found_rule()
+        self._abstention = self._found_abstention()
+
+    def _found_rule(self) -> EarlyExit | None:
+        found = self._metadata.get("edgeens.early_exit")
+        return None if found is None else EarlyExit.of_file(found, members=self.members)
+
+    def _found_abstention(self) -> float | None:
+        found = self._metadata.get("edgeens.abstention")
+        if found is None:
+            return None
+        threshold = found.get("threshold") if isinstance(found, dict) else None
+        if not isinstance(threshold, (int, float)):
+            raise DataError(
+                f"the file's edgeens.abstention is {found!r}, which has no threshold; calibrate "
+                "the file again"
+            )
+        return float(threshold)
 
     @property
     def members(self) -> int:
@@ -204,7 +224,23 @@ class Session:
         """Axis of the classes in that output, the batch axis being 0; negative from the end."""
         return self._axis
 
-    def predict(self, x: Array | Mapping[str, Array], *, batch: int | None = None) -> Prediction:
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by: the calibration's, else the metadata's, else 1."""
+        return float(self._temperature)
+
+    @property
+    def early_exit(self) -> EarlyExit | None:
+        """The rule that the file holds for running fewer members, if any."""
+        return self._rule
+
+    def predict(
+        self,
+        x: Array | Mapping[str, Array],
+        *,
+        batch: int | None = None,
+        early_exit: bool | EarlyExit = False,
+    ) -> Prediction:
         """Run all members and summarise: mean, uncertainties and every member's output.
 
         Logits are divided by the file's temperature and become probabilities (softmax, or sigmoid
@@ -214,11 +250,38 @@ class Session:
             x: the model's input, or its inputs by name; type and fixed dims as the model has them.
             batch: rows (axis 0) that are run at a time, to bound memory; default: all. Right only
                 if the model treats rows alone, as nearly all do.
+            early_exit: run members one after another, and for each row only until it is settled:
+                by the file's rule (`edgeens calibrate`), or by the one given. For classification
+                with one class a row, by models that treat rows alone. Further outputs of the
+                graph are left out.
 
         Raises:
-            DataError: *x* does not fit the model, or the task is not known.
+            DataError: *x* does not fit the model, the task is not known, or there is no rule for
+                an early exit.
         """
-        return self.summarise(self.predict_members(x, batch=batch))
+        if early_exit is False:
+            return self.summarise(self.predict_members(x, batch=batch))
+        rule = self._rule if early_exit is True else early_exit
+        if rule is None:
+            raise DataError(
+                "the file has no rule for an early exit: make one with `edgeens calibrate`, or "
+                "give one"
+            )
+        feeds = self._checked_feeds(x)
+        rows = next(iter(feeds.values())).shape[0]
+        size = self._rows(feeds, batch) or -(-rows // self._workers)
+        return self._exit_early(
+            rule, lambda member, places: self._run_rows(member, feeds, places, size), rows
+        )
+
+    def summarise_early(self, outputs: Mapping[str, Array], rule: EarlyExit) -> Prediction:
+        """What `predict` with an early exit gives, from all members' raw outputs (K, batch, C).
+
+        Raises:
+            DataError: the task is not classification with one class a row.
+        """
+        raw = outputs[self._output]
+        return self._exit_early(rule, lambda member, places: raw[member, places], raw.shape[1])
 
     def summarise(self, outputs: Mapping[str, Array]) -> Prediction:
         """The prediction that follows from members' raw outputs by name, each (K, batch, ...).
@@ -234,15 +297,14 @@ class Session:
                 f"{', '.join(TASKS)}"
             )
         others = {name: array for name, array in outputs.items() if name != self._output}
-        return replace(self._summary(outputs[self._output]), outputs=others)
+        summary = self._summary(outputs[self._output])
+        return replace(summary, outputs=others, abstention=self._abstention)
 
     def predict_members(
         self, x: Array | Mapping[str, Array], *, batch: int | None = None
     ) -> dict[str, Array]:
         """Every member's raw outputs by name, each (K, batch, ...); arguments as for `predict`."""
-        feeds = named_arrays(x, self._inputs)
-        for item in self._inputs:
-            item.check(feeds[item.name], rows=self._fixed)
+        feeds = self._checked_feeds(x)
         rows = self._rows(feeds, batch)
         parts = [self._run(piece) for piece in pieces(feeds, rows)]
         if len(parts) == 1:
@@ -275,6 +337,35 @@ class Session:
     ) -> None:
         """Close it."""
         self.close()
+
+    def _checked_feeds(self, x: Array | Mapping[str, Array]) -> dict[str, Array]:
+        feeds = named_arrays(x, self._inputs)
+        for item in self._inputs:
+            item.check(feeds[item.name], rows=self._fixed)
+        return feeds
+
+    def _exit_early(
+        self, rule: EarlyExit, run: Callable[[int, Rows], Array], rows: int
+    ) -> Prediction:
+        rule.check(self.members)
+        if self._task != "classification":
+            raise DataError(f"early exit is for classification, but the task is {self._task}")
+        prediction = predict_early(rule, run, rows=rows, logits=self._logits)
+        return replace(prediction, abstention=self._abstention)
+
+    def _run_rows(self, member: int, feeds: dict[str, Array], places: Rows, size: int) -> Array:
+        """One member's output for some rows, *size* at a time."""
+        index = self.output_names.index(self._output)
+        # A graph of a fixed size needs whole pieces: the last row is repeated.
+        missing = -len(places) % self._fixed if self._fixed else 0
+        wanted = np.append(places, np.repeat(places[-1:], missing))
+        parts = [
+            {name: array[wanted[start : start + size]] for name, array in feeds.items()}
+            for start in range(0, len(wanted), size)
+        ]
+        run = map if self._pool is None else self._pool.map
+        outputs = list(run(lambda part: self._members.run(member, part)[index], parts))
+        return np.concatenate(outputs)[: len(places)]
 
     def _run(self, feeds: dict[str, Array]) -> dict[str, Array]:
         """All members' outputs for one piece of the input, each (K, rows, ...)."""
