@@ -262,7 +262,7 @@ def test_two_processes_train_like_one(tmp_path):
         for rank in range(2)
     ]
     for process in started:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
     one, two = (read_log(tmp_path / name) for name in ("one", "two"))
     assert len(one) == len(two) == 3  # epochs of five steps

@@ -69,6 +69,8 @@ def joined(device: str) -> Iterator[tuple[Share, torch.device]]:
     torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Share(torch.distributed.get_rank(), processes), chosen
+        # The first process holds what the others meet at: it must not be gone before they are done.
+        torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
 
