@@ -189,7 +189,7 @@ def test_a_share_beyond_the_whole_is_a_wrong_call(text, files, capsys):
 def test_what_is_no_classifier_of_rows_is_not_calibrated(files, tmp_path):
     folder, _ = files
     encode(graphs.save([graphs.regression(0)], tmp_path), tmp_path / "r.eens")
-    with pytest.raises(DataError, match="only classifiers can be calibrated; the file's task is regression"):
+    with pytest.raises(DataError, match="only classifiers can be calibrated; the file's task is"):
         calibrate(tmp_path / "r.eens", folder / "v.npz")
     with pytest.raises(DataError, match="a loss to allow is at least 0, not -1"):
         calibrate(folder / "f.eens", folder / "v.npz", max_nll_loss=-1)
