@@ -105,14 +105,13 @@ static void add_row(const uint8_t *columns, uint32_t row_class, uint32_t most, u
     const uint8_t largest = (uint8_t)most;
     uint32_t i = 0;
 #if !defined(EENS_SMALL) && defined(__GNUC__)
-    typedef uint8_t bytes16 __attribute__((vector_size(16)));
-    const bytes16 rows = (bytes16){0} + row;
-    const bytes16 most16 = (bytes16){0} + largest;
+    const eens_bytes16 rows = (eens_bytes16){0} + row;
+    const eens_bytes16 most16 = (eens_bytes16){0} + largest;
     for (; i + 16 <= count; i += 16) {
-        bytes16 sums;
+        eens_bytes16 sums;
         memcpy(&sums, columns + i, 16);
         sums += rows;
-        bytes16 fits = (bytes16)(sums <= most16);
+        eens_bytes16 fits = (eens_bytes16)(sums <= most16);
         sums = (sums & fits) | (most16 & ~fits);
         memcpy(numbers + i, &sums, 16);
     }

@@ -40,21 +40,23 @@ static bool codes_fit(const eens_tensor *tensor, const int8_t *codes, uint32_t c
     int32_t half = 1 << (tensor->bits - 1);
     int32_t most = tensor->method == EENS_DRAWN ? tensor->parent_levels : half - 1;
     int32_t least = tensor->method == EENS_DRAWN ? -most : -half;
+    const uint8_t range = (uint8_t)(most - least);
     uint32_t outside = 0, i = 0;
-#if !defined(EENS_SMALL)
-    if (tensor->method != EENS_DRAWN) {
-        /* Eight codes at a time: code + half, the bytes of a word kept apart, is below 2 half. */
-        const uint64_t ones = UINT64_C(0x0101010101010101);
-        uint64_t sums = 0;
-        for (; count - i >= 8; i += 8) {
-            uint64_t word = eens_load64((const uint8_t *)codes + i);
-            sums |= ((word & ones * 0x7F) + ones * (uint32_t)half) ^ (word & ones * 0x80);
-        }
-        outside = (sums & ~(ones * (2 * (uint32_t)half - 1))) != 0;
+#if !defined(EENS_SMALL) && defined(__GNUC__)
+    /* Written out, as not every level of optimisation makes vectors of the loop below. */
+    const eens_bytes16 lowest = (eens_bytes16){0} + (uint8_t)least;
+    eens_bytes16 above = {0};
+    for (; count - i >= 16; i += 16) {
+        eens_bytes16 some;
+        memcpy(&some, codes + i, 16);
+        above |= (eens_bytes16)(some - lowest > range);
+    }
+    for (uint32_t k = 0; k < 16; k++) {
+        outside |= above[k];
     }
 #endif
     for (; i < count; i++) {
-        outside |= (uint32_t)(codes[i] < least) | (uint32_t)(codes[i] > most);
+        outside |= (uint8_t)(codes[i] - least) > range;
     }
     return outside == 0;
 }

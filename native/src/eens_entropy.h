@@ -43,6 +43,10 @@
 #define EENS_CHUNK_BYTES (EENS_CLASS_CHUNK * EENS_PARTS)
 #endif
 
+#if !defined(EENS_SMALL) && defined(__GNUC__)
+typedef uint8_t eens_bytes16 __attribute__((vector_size(16)));
+#endif
+
 /* A table of the pool, located. */
 typedef struct eens_table {
     uint32_t offset; /* of the body, in the file; the head is below 2^28 bytes */
