@@ -117,6 +117,22 @@ def test_a_rule_for_other_members_is_refused(files, digits):
         session.predict(digits[1]["x"], early_exit=EarlyExit((0, 1), (1.0, 1.0), 0.1))
 
 
+def test_inputs_of_different_lengths_do_not_exit_early(tmp_path):
+    text = """net (float[N, 8] a, float[M, 8] b) => (float[N, M] logits) {
+        w = MatMul (a, weight)
+        t = Transpose <perm = [1, 0]> (b)
+        logits = MatMul (w, t)
+    }"""
+    models = [graphs.build(text, graphs.normal(seed, weight=(8, 8))) for seed in range(2)]
+    encode(graphs.save(models, tmp_path), tmp_path / "b.eens")
+    feeds = {"a": np.zeros((3, 8), np.float32), "b": np.zeros((2, 8), np.float32)}
+    with (
+        Session(tmp_path / "b.eens") as session,
+        pytest.raises(DataError, match="without one common length have no rows that could exit"),
+    ):
+        session.predict(feeds, early_exit=EarlyExit((0, 1), (1.0, 1.0), 0.1))
+
+
 def test_the_files_threshold_decides(files, digits):
     folder, found = files
     with Session(folder / "c.eens") as session:

@@ -268,7 +268,10 @@ class Session:
                 "give one"
             )
         feeds = self._checked_feeds(x)
-        rows = next(iter(feeds.values())).shape[0]
+        lengths = {array.shape[0] if array.ndim else 0 for array in feeds.values()}
+        if len(lengths) > 1:
+            raise DataError("inputs without one common length have no rows that could exit early")
+        (rows,) = lengths
         size = self._rows(feeds, batch) or -(-rows // self._workers)
         return self._exit_early(
             rule, lambda member, places: self._run_rows(member, feeds, places, size), rows
