@@ -1,13 +1,15 @@
 """How long each way takes to get 4 members' float32 weights, ours and peers in one run.
 
 Last stage of the decode benchmark, after benchmarks.ways. Each way is timed right after a memcpy of
-the output, round after round, and the figure is the median over rounds of the ratio of the two:
-whatever else the machine does slows down both. Peers have a frame a member, and threads take
-members in turn as they take our blocks.
+the output, round after round, and the figure is the median over rounds of the ratio of the two. On
+one thread the time is that of the processor, which other work on the machine hardly lengthens; on
+two it is that of the clock, so they are left out on a busy machine. Peers have a frame a member, and
+threads take members in turn as they take our blocks.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -35,8 +37,8 @@ def measure_decode(cache: Path, *, shape: Shape = LAYER, rounds: int = ROUNDS) -
     """Rows of a way and a number of threads, in the order of the ways.
 
     Each has "way", "entropy" and "bits_mw" (see Way), "threads", "relative" (time / time of a
-    memcpy of the output on one thread, both a weight; medians over rounds) and "mmw_s" (million
-    member weights a second).
+    memcpy of the output on one thread, both a weight; median over rounds) and "mmw_s" (million
+    member weights a second, likewise).
 
     Args:
         cache: where NNCodec is installed; it is left out, with a word, where it cannot be.
@@ -58,7 +60,16 @@ def measure_decode(cache: Path, *, shape: Shape = LAYER, rounds: int = ROUNDS) -
             ways.append(nncodec(timer, NNCODEC_ENTROPY))
         except MissingPackageError as error:
             print(f"skipped a peer: {error}")
-        return _rows(ways, copy, rounds)
+        return _rows(ways, copy, rounds, threads_worth_timing())
+
+
+def threads_worth_timing() -> tuple[int, ...]:
+    """THREADS, or one thread where the machine has already more to do than it has cores."""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= cores:
+        return THREADS
+    print(f"skipped two threads: the machine is busy (load {load:.1f}, {cores} cores)")
+    return THREADS[:1]
 
 
 def _ways(output: Floats, shape: Shape, share: Share) -> Iterator[Way]:
@@ -68,14 +79,15 @@ def _ways(output: Floats, shape: Shape, share: Share) -> Iterator[Way]:
             yield from compressors(workload, output, share)
 
 
-def _rows(ways: list[Way], copy: Way, rounds: int) -> list[Row]:
-    timed = [(way, threads) for way in ways for threads in THREADS if threads <= way.most_threads]
+def _rows(ways: list[Way], copy: Way, rounds: int, counts: tuple[int, ...]) -> list[Row]:
+    timed = [(way, threads) for way in ways for threads in counts if threads <= way.most_threads]
     ratios: list[list[float]] = [[] for _ in timed]
     seconds: list[list[float]] = [[] for _ in timed]
     for _ in range(rounds):
         for number, (way, threads) in enumerate(timed):
-            base = _seconds(copy, 1) / copy.weights
-            seconds[number].append(_seconds(way, threads))
+            clock = time.process_time if threads == 1 else time.perf_counter
+            base = _seconds(copy, 1, clock) / copy.weights
+            seconds[number].append(_seconds(way, threads, clock))
             ratios[number].append(seconds[number][-1] / way.weights / base)
     return [
         {
@@ -90,7 +102,7 @@ def _rows(ways: list[Way], copy: Way, rounds: int) -> list[Row]:
     ]
 
 
-def _seconds(way: Way, threads: int) -> float:
-    start = time.perf_counter()
-    way.run(threads)
-    return time.perf_counter() - start
+def _seconds(way: Way, threads: int, clock: Callable[[], float]) -> float:
+    start = clock()
+    told = way.run(threads)
+    return clock() - start if told is None else told

@@ -38,7 +38,8 @@ class Way:
 
     Attributes:
         label: for people.
-        run: does it once, with this number of threads.
+        run: does it once, with this number of threads; what is done in another process returns the
+            seconds of processor time that it took.
         weights: that it yields, over all members.
         bits_mw: what it reads, in bits a member weight; None for no code at all.
         entropy: as in Workload.
@@ -46,7 +47,7 @@ class Way:
     """
 
     label: str
-    run: Callable[[int], Any]
+    run: Callable[[int], float | None]
     weights: int
     bits_mw: float | None = None
     entropy: float | None = None
@@ -98,8 +99,8 @@ def compressors(workload: Workload, output: Floats, share: Share) -> Iterator[Wa
 def nncodec(timer: NncodecTimer, entropy: float) -> Way:
     """NNCodec in its own process; its codes stay codes, which favours it a little."""
     bits = 8 * timer.bytes / timer.weights
-    run = timer.seconds
-    return Way(NNCODEC, lambda threads: run("decode"), timer.weights, bits, entropy, 1)
+    seconds = timer.seconds
+    return Way(NNCODEC, lambda threads: seconds("decode"), timer.weights, bits, entropy, 1)
 
 
 def _decompression(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 
@@ -27,7 +28,10 @@ def without_nncodec(monkeypatch):
     monkeypatch.setattr(encode, "NncodecTimer", refuse)
 
 
-def test_every_way_to_decode_is_timed_on_one_thread_and_on_two(tmp_path, without_nncodec, capsys):
+def test_every_way_to_decode_is_timed_on_one_thread_and_on_two(
+    tmp_path, without_nncodec, capsys, monkeypatch
+):
+    monkeypatch.setattr(os, "getloadavg", lambda: (0.5, 9.0, 9.0))
     rows = decode.measure_decode(tmp_path, shape=SHAPE, rounds=1)
     assert capsys.readouterr().out == "skipped a peer: NNCodec could not be installed\n"
     threads = Counter((row["way"], row["entropy"]) for row in rows)
@@ -42,6 +46,16 @@ def test_every_way_to_decode_is_timed_on_one_thread_and_on_two(tmp_path, without
     }
     assert all(row["relative"] > 0 and row["mmw_s"] > 0 for row in rows)
     assert all(row["bits_mw"] > 1 for row in rows[2:])
+
+
+def test_two_threads_are_not_timed_on_a_busy_machine(monkeypatch, capsys):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (2.0, 9.0, 9.0))
+    assert decode.threads_worth_timing() == (1, 2)
+    monkeypatch.setattr(os, "getloadavg", lambda: (2.25, 0.0, 0.0))
+    assert decode.threads_worth_timing() == (1,)
+    wanted = "skipped two threads: the machine is busy (load 2.2, 2 cores)\n"
+    assert capsys.readouterr().out == wanted
 
 
 def test_a_peer_that_gives_other_weights_is_not_timed(tmp_path, without_nncodec, monkeypatch):
