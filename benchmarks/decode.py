@@ -3,8 +3,8 @@
 Last stage of the decode benchmark, after benchmarks.ways. Each way is timed right after a memcpy of
 the output, round after round, and the figure is the median over rounds of the ratio of the two. On
 one thread the time is that of the processor, which other work on the machine hardly lengthens; on
-two it is that of the clock, so they are left out on a busy machine. Peers have a frame a member, and
-threads take members in turn as they take our blocks.
+two it is that of the clock, so they are left out on a busy machine. Peers have a frame a member,
+and threads take members in turn as they take our blocks.
 """
 
 from __future__ import annotations
