@@ -142,7 +142,7 @@ def test_the_automatic_choice_filters_pictures():
 
 
 @pytest.mark.parametrize(
-    ("shape", "positions"), [((128, 784), 12544), ((500, 5000), 15000), ((4, 100000), 16384)]
+    ("shape", "positions"), [((128, 784), 12544), ((500, 5000), 40000), ((4, 100000), 16384)]
 )
 def test_blocks_hold_whole_rows_if_they_can(shape, positions):
     each = tensor(np.zeros((4, *shape), np.int8))

@@ -31,6 +31,7 @@ _ENTROPY_CODES = 1 << 16
 _ENTROPY_LANE = 1 << 13
 # Filtered rows are decoded sixteen at a time, if a block holds so many whole ones.
 _ROWS_AT_ONCE = 16
+_MOST_FOR_ROWS = 4  # times the positions that a block would else have
 
 _BATCH = 1 << 21
 
@@ -74,10 +75,10 @@ def block_positions(
 
 
 def _whole_rows(positions: int, shape: tuple[int, ...]) -> int:
-    """The positions of about as many whole rows, a multiple of sixteen if it can be."""
+    """The positions of about as many whole rows, a multiple of sixteen or eight if it can be."""
     row = prod(shape[1:])
-    for unit in (_ROWS_AT_ONCE * row, row):
-        if 0 < unit <= 2 * positions:
+    for unit in (_ROWS_AT_ONCE * row, _ROWS_AT_ONCE // 2 * row, row):
+        if 0 < unit <= _MOST_FOR_ROWS * positions:
             return unit * max(1, (2 * positions + unit) // (2 * unit))
     return positions
 

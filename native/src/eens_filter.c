@@ -42,6 +42,12 @@ eens_status eens_filter_open(const eens_file *file, uint32_t number, const eens_
 
 /* The sets of up to EENS_FIELDS columns from this one on, one a byte. */
 static bool sets_at(const eens_filter *filter, uint32_t column, uint32_t count, uint8_t *sets) {
+#if defined(EENS_FILTER_FAST)
+    if (filter->column_sets != NULL) {
+        memcpy(sets, filter->column_sets + column, count);
+        return true;
+    }
+#endif
     if (filter->sets == 1) {
         memset(sets, 0, count);
         return true;
@@ -85,13 +91,13 @@ bool eens_filter_spread(eens_filter *filter, uint8_t *room) {
     }
     filter->past = room;
     room += past_bytes(filter);
-    filter->column_sets = room;
     for (uint32_t at = 0; at < filter->columns; at += EENS_FIELDS) {
         uint32_t left = filter->columns - at;
         if (!sets_at(filter, at, left < EENS_FIELDS ? left : EENS_FIELDS, room + at)) {
             return false;
         }
     }
+    filter->column_sets = room;
     return true;
 }
 

@@ -1,4 +1,4 @@
-/* Filters (S10.4) on sixteen rows at a time. A number waits for the one before it in its row, but
+/* Filters (S10.4) on up to sixteen rows at a time. A number waits for the one before it in its row, but
  * not for those of other rows; so the numbers of one column go through the filter together, in 16
  * bits each: in two vector registers, of which one waits while the other works. The vectors are
  * those that gcc and clang have as types, on every machine; other compilers, and small builds, do
@@ -54,12 +54,12 @@ EENS_ALWAYS_INLINE void rotate(bytes16 *tile) {
 
 /* Eight columns of sixteen rows, a vector each: rows j and j + 8 side by side have the address
  * (3 bits of j, 1 bit of j, 3 bits of the column), four rotations from (column, row). */
-EENS_ALWAYS_INLINE void load_tile(uint32_t columns, uint32_t width, const int8_t *codes,
+EENS_ALWAYS_INLINE void load_tile(const size_t *rows_at, uint32_t width, const int8_t *codes,
                                   bytes16 *tile) {
     for (uint32_t j = 0; j < HALF; j++) {
         uint8_t rows[2 * TILE] = {0};
-        memcpy(rows, codes + (size_t)j * columns, width);
-        memcpy(rows + TILE, codes + (size_t)(j + HALF) * columns, width);
+        memcpy(rows, codes + rows_at[j], width);
+        memcpy(rows + TILE, codes + rows_at[j + HALF], width);
         memcpy(&tile[j], rows, sizeof rows);
     }
     for (uint32_t i = 0; i < 4; i++) {
@@ -67,7 +67,7 @@ EENS_ALWAYS_INLINE void load_tile(uint32_t columns, uint32_t width, const int8_t
     }
 }
 
-EENS_ALWAYS_INLINE void store_tile(uint32_t columns, uint32_t width, bytes16 *tile,
+EENS_ALWAYS_INLINE void store_tile(const size_t *rows_at, uint32_t width, bytes16 *tile,
                                    int8_t *codes) {
     for (uint32_t i = 0; i < 3; i++) {
         rotate(tile);
@@ -75,8 +75,8 @@ EENS_ALWAYS_INLINE void store_tile(uint32_t columns, uint32_t width, bytes16 *ti
     for (uint32_t j = 0; j < HALF; j++) {
         uint8_t rows[2 * TILE];
         memcpy(rows, &tile[j], sizeof rows);
-        memcpy(codes + (size_t)j * columns, rows, width);
-        memcpy(codes + (size_t)(j + HALF) * columns, rows + TILE, width);
+        memcpy(codes + rows_at[j], rows, width);
+        memcpy(codes + rows_at[j + HALF], rows + TILE, width);
     }
 }
 
@@ -99,13 +99,13 @@ EENS_ALWAYS_INLINE numbers unfilter_half(uint32_t taps, bool is_near, const read
     return sum;
 }
 
-/* Up to eight columns of the rows, which are columns codes apart. */
+/* Up to eight columns of the rows. */
 EENS_ALWAYS_INLINE void unfilter_tile(uint32_t taps, bool is_near, const ready_taps *of,
-                                      const uint8_t *sets, uint32_t columns, uint32_t width,
+                                      const uint8_t *sets, const size_t *rows_at, uint32_t width,
                                       numbers *nearest, uint8_t *room, int8_t *codes) {
     const bytes16 zeros = {0};
     bytes16 tile[TILE];
-    load_tile(columns, width, codes, tile);
+    load_tile(rows_at, width, codes, tile);
     for (uint32_t k = 0; k < width; k++, room += EENS_FILTER_COLUMN) {
         const numbers *weights = of->weights[sets[k]];
         /* A byte above a zero is 256 times the residual. */
@@ -117,40 +117,56 @@ EENS_ALWAYS_INLINE void unfilter_tile(uint32_t taps, bool is_near, const ready_t
         tile[k] = SHUFFLED((bytes16)nearest[0], (bytes16)nearest[1], 0, 2, 4, 6, 8, 10, 12, 14, 16,
                            18, 20, 22, 24, 26, 28, 30);
     }
-    store_tile(columns, width, tile, codes);
+    store_tile(rows_at, width, tile, codes);
 }
 
 /* Fewer than eight columns, at the end of the rows. */
-EENS_OWN_FRAME void unfilter_last(const eens_filter *filter, const ready_taps *of, uint32_t width,
-                                  uint8_t *room, int8_t *codes) {
+EENS_OWN_FRAME void unfilter_last(const eens_filter *filter, const ready_taps *of,
+                                  const size_t *rows_at, uint32_t width, uint8_t *room,
+                                  int8_t *codes) {
     numbers nearest[2] = {{0}, {0}};
-    uint32_t columns = filter->columns;
-    const uint8_t *sets = filter->column_sets + columns - width;
-    unfilter_tile(of->count, false, of, sets, columns, width, nearest, room, codes);
+    const uint8_t *sets = filter->column_sets + filter->columns - width;
+    unfilter_tile(of->count, false, of, sets, rows_at, width, nearest, room, codes);
 }
 
-/* Sixteen whole rows. */
+/* Whole rows, whose first codes stand at these places. */
 EENS_ALWAYS_INLINE void unfilter_rows(uint32_t taps, bool is_near, const eens_filter *filter,
-                                      const ready_taps *of, uint8_t *room, int8_t *codes) {
+                                      const ready_taps *of, const size_t *rows_at, uint8_t *room,
+                                      int8_t *codes) {
     numbers nearest[2] = {{0}, {0}};
     const uint8_t *sets = filter->column_sets;
     uint32_t columns = filter->columns;
     uint32_t at = 0;
     for (; columns - at >= TILE; at += TILE, room += TILE * EENS_FILTER_COLUMN) {
-        unfilter_tile(taps, is_near, of, sets + at, columns, TILE, nearest, room, codes + at);
+        unfilter_tile(taps, is_near, of, sets + at, rows_at, TILE, nearest, room, codes + at);
     }
     if (at < columns) {
-        unfilter_last(filter, of, columns - at, room, codes + at);
+        unfilter_last(filter, of, rows_at, columns - at, room, codes + at);
     }
 }
 
-static void unfilter_near_rows(const eens_filter *filter, const ready_taps *of, uint8_t *room,
-                               int8_t *codes) {
+static void unfilter_near_rows(const eens_filter *filter, const ready_taps *of,
+                               const size_t *rows_at, uint8_t *room, int8_t *codes) {
     switch (of->count) {
-    case 1: unfilter_rows(1, true, filter, of, room, codes); break;
-    case 2: unfilter_rows(2, true, filter, of, room, codes); break;
-    case 3: unfilter_rows(3, true, filter, of, room, codes); break;
-    default: unfilter_rows(4, true, filter, of, room, codes); break;
+    case 1: unfilter_rows(1, true, filter, of, rows_at, room, codes); break;
+    case 2: unfilter_rows(2, true, filter, of, rows_at, room, codes); break;
+    case 3: unfilter_rows(3, true, filter, of, rows_at, room, codes); break;
+    default: unfilter_rows(4, true, filter, of, rows_at, room, codes); break;
+    }
+}
+
+/* Fewer than sixteen rows too: the last of them stands for those that are not there, whose numbers
+ * are then its own. */
+static void unfilter_some_rows(const eens_filter *filter, const ready_taps *of, uint32_t count,
+                               uint8_t *room, int8_t *codes) {
+    size_t rows_at[ROWS];
+    for (uint32_t j = 0; j < ROWS; j++) {
+        rows_at[j] = (size_t)(j < count ? j : count - 1) * filter->columns;
+    }
+    if (of->count != 0 && of->back[0] == EENS_FILTER_COLUMN) {
+        unfilter_near_rows(filter, of, rows_at, room, codes);
+    } else {
+        unfilter_rows(of->count, false, filter, of, rows_at, room, codes);
     }
 }
 
@@ -174,7 +190,7 @@ static void make_ready(const eens_filter *filter, const eens_taps *taps, ready_t
 uint32_t eens_unfilter_rows(const eens_filter *filter, const eens_taps *taps, uint32_t count,
                             int8_t *codes) {
     ready_taps of;
-    uint32_t done = 0;
+    uint32_t rows = count / filter->columns;
     if (filter->columns > EENS_FILTER_WIDEST) {
         return 0;
     }
@@ -182,13 +198,10 @@ uint32_t eens_unfilter_rows(const eens_filter *filter, const eens_taps *taps, ui
     /* What stands before the rows counts as 0. */
     uint8_t *room = filter->past + (size_t)filter->columns * EENS_FILTER_COLUMN;
     memset(room - of.farthest, 0, of.farthest);
-    for (; count - done >= ROWS * filter->columns; done += ROWS * filter->columns) {
-        if (of.count != 0 && of.back[0] == EENS_FILTER_COLUMN) {
-            unfilter_near_rows(filter, &of, room, codes + done);
-        } else {
-            unfilter_rows(of.count, false, filter, &of, room, codes + done);
-        }
+    for (uint32_t row = 0; row < rows; row += ROWS) {
+        uint32_t part = rows - row < ROWS ? rows - row : ROWS;
+        unfilter_some_rows(filter, &of, part, room, codes + (size_t)row * filter->columns);
     }
-    return done;
+    return rows * filter->columns;
 }
 #endif
