@@ -1,15 +1,10 @@
 /* Drawn members (S9): the parent's codes are stored; each member's follow from them and a key. */
 #include "eens_entropy.h"
+#include "eens_vector.h"
 
 #if !defined(EENS_SMALL) /* eens_drawn_small.c */
 
 #define CHUNK 64u /* positions worked on at a time; a multiple of 8 */
-
-/* The two constants that a pair of members draws its words with. */
-typedef struct draw_pair {
-    uint32_t multiplier; /* M */
-    uint32_t offset;     /* s */
-} draw_pair;
 
 static inline uint32_t mix(uint32_t x) {
     x ^= x >> 16;
@@ -20,8 +15,8 @@ static inline uint32_t mix(uint32_t x) {
     return x;
 }
 
-static draw_pair pair_of(const eens_tensor *tensor, uint32_t pair) {
-    draw_pair draw;
+eens_draw eens_draw_of(const eens_tensor *tensor, uint32_t pair) {
+    eens_draw draw;
     uint32_t a = mix((uint32_t)tensor->key);
     a = mix(a ^ (uint32_t)(tensor->key >> 32));
     a = mix(a ^ tensor->index);
@@ -52,7 +47,7 @@ static bool split_parents(const eens_tensor *tensor, uint32_t count, int8_t *par
 }
 
 /* shift is 0 for the even member of a pair, 16 for the odd one. */
-static void draw_codes(draw_pair draw, uint32_t shift, uint32_t levels, uint32_t first,
+static void draw_codes(eens_draw draw, uint32_t shift, uint32_t levels, uint32_t first,
                        uint32_t count, const int8_t *restrict floors,
                        const uint8_t *restrict rests, int8_t *restrict codes) {
     for (uint32_t i = 0; i < count; i++) {
@@ -62,7 +57,7 @@ static void draw_codes(draw_pair draw, uint32_t shift, uint32_t levels, uint32_t
     }
 }
 
-static void draw_both(draw_pair draw, uint32_t levels, uint32_t first, uint32_t count,
+static void draw_both(eens_draw draw, uint32_t levels, uint32_t first, uint32_t count,
                       const int8_t *restrict floors, const uint8_t *restrict rests,
                       int8_t *restrict even, int8_t *restrict odd) {
     for (uint32_t i = 0; i < count; i++) {
@@ -79,7 +74,7 @@ static void draw_chunk(const eens_job *job, uint32_t at, uint32_t count, const i
     uint32_t first = job->block.first + at;
     uint32_t end = (uint32_t)job->first_copy + job->copy_count;
     for (uint32_t member = job->first_copy; member < end;) {
-        draw_pair draw = pair_of(job->tensor, member / 2);
+        eens_draw draw = eens_draw_of(job->tensor, member / 2);
         int8_t *codes = eens_codes(job, member - job->first_copy) + at;
         if (member % 2 == 0 && member + 1 < end) {
             int8_t *odd = eens_codes(job, member + 1 - job->first_copy) + at;
@@ -115,6 +110,11 @@ static eens_status open_parents(const eens_job *job, const uint8_t **bytes, uint
 EENS_OWN_FRAME eens_status draw_members(const eens_job *job, const uint8_t *bytes, uint32_t bits) {
     int8_t parents[CHUNK];
     uint8_t rests[CHUNK];
+#if defined(EENS_VECTOR)
+    if (job->way != EENS_BY_SCALAR && job->tensor->parent_levels >= 2) {
+        return eens_drawn_vector(job, bytes, bits);
+    }
+#endif
     for (uint32_t at = 0; at < job->block.count; at += CHUNK) {
         uint32_t part = job->block.count - at < CHUNK ? job->block.count - at : CHUNK;
         eens_unpack(job->way, bytes, at, part, bits, parents);

@@ -5,9 +5,7 @@
 
 #if defined(EENS_AVX2)
 
-#include <immintrin.h>
-
-#define WITH_AVX2 __attribute__((target("avx2")))
+#include "eens_avx2.h"
 
 /* Four vectors of 32-bit lanes, in each half of the register a matrix of 4 x 4. */
 typedef struct quads {

@@ -3,11 +3,8 @@
 
 #if defined(EENS_AVX2)
 
-#include <immintrin.h>
-
+#include "eens_avx2.h"
 #include "eens_unpack_windows.h"
-
-#define WITH_AVX2 __attribute__((target("avx2")))
 
 static const uint8_t windows[9][16] = {
     {0}, {EENS_WINDOWS(1)}, {EENS_WINDOWS(2)}, {EENS_WINDOWS(3)}, {EENS_WINDOWS(4)},

@@ -26,21 +26,25 @@ static float load_float(const uint8_t *bytes) {
     return value;
 }
 
-/* The tensor has elements, so no dim is 0 and inner is at least 1. */
+/* Positions of a channel in a row: at least 1, as the tensor has elements and so no dim is 0. */
+static uint32_t inner_of(const eens_tensor *tensor) {
+    uint32_t inner = 1;
+    if (tensor->scale_count == 1) {
+        return UINT32_MAX; /* more than there are positions: the channel never ends */
+    }
+    for (unsigned axis = tensor->channel_axis + 1u; axis < tensor->ndim; axis++) {
+        inner *= tensor->dims[axis];
+    }
+    return inner;
+}
+
 static void window_begin(scale_window *window, const eens_file *file, const eens_tensor *tensor,
                          uint32_t first) {
     window->file = file;
     window->offset = file->scales_offset + 4 * (uint64_t)tensor->scale_index;
     window->channels = tensor->scale_count;
-    window->inner = 1;
+    window->inner = inner_of(tensor);
     window->is_uniform = false;
-    if (tensor->scale_count == 1) {
-        window->inner = UINT32_MAX; /* more than there are positions: the channel never ends */
-    }
-    for (unsigned axis = tensor->channel_axis + 1u;
-         tensor->scale_count != 1 && axis < tensor->ndim; axis++) {
-        window->inner *= tensor->dims[axis];
-    }
     window->channel = first / window->inner % window->channels;
     window->left = window->inner - first % window->inner;
 }
@@ -143,6 +147,23 @@ static uint32_t spread_vector(scale_window *window, eens_grid grid, const int8_t
         window_pass(window, part);
     }
     return part;
+}
+
+uint32_t eens_scale_run(const eens_tensor *tensor) {
+    return inner_of(tensor);
+}
+
+uint32_t eens_scale_at(const eens_job *job, uint32_t at, float *scale) {
+    scale_window window;
+    uint8_t buffer[4];
+    window_begin(&window, job->file, job->tensor, job->block.first + at);
+    const uint8_t *bytes =
+        eens_view(job->file, window.offset + 4 * (uint64_t)window.channel, 4, buffer);
+    if (bytes == NULL) {
+        return 0;
+    }
+    *scale = load_float(bytes);
+    return window.left;
 }
 
 #endif

@@ -3,9 +3,7 @@
 
 #if defined(EENS_AVX2)
 
-#include <immintrin.h>
-
-#define WITH_AVX2 __attribute__((target("avx2")))
+#include "eens_avx2.h"
 
 /* The integer arithmetic of eens_to_float16: 0 and the normal range of a float16. others: lanes
  * with anything else. A 32-bit lane keeps its half in the lower 16 bits. */
@@ -54,18 +52,11 @@ WITH_AVX2 static void scale_floats(__m256i zero_point, __m256 scale, const int8_
     }
 }
 
-WITH_AVX2 static inline void stream(float *output, __m256 values) {
-    _mm_stream_ps(output, _mm256_castps256_ps128(values));
-    _mm_stream_ps(output + 4, _mm256_extractf128_ps(values, 1));
-}
-
-/* For outputs at multiples of 16 bytes, as allocators give them. Stores that complete the alignment
- * would share lines with streamed ones, which costs more than streaming brings. */
 WITH_AVX2 static void stream_floats(__m256i zero_point, __m256 scale, const int8_t *codes,
                                     uint32_t count, float *output) {
     for (uint32_t i = 0; i < count; i += 16) {
-        stream(output + i, values_of(codes + i, zero_point, scale));
-        stream(output + i + 8, values_of(codes + i + 8, zero_point, scale));
+        eens_store_streamed(output + i, values_of(codes + i, zero_point, scale));
+        eens_store_streamed(output + i + 8, values_of(codes + i + 8, zero_point, scale));
     }
 }
 
@@ -83,7 +74,7 @@ WITH_AVX2 void eens_scale_all(eens_grid grid, float scale, const int8_t *codes, 
     __m256 factor = _mm256_set1_ps(scale);
     if (grid.type == EENS_FLOAT16) {
         scale_halves(zero_point, factor, codes, count, output);
-    } else if (grid.way == EENS_STREAMED && (uintptr_t)output % 16 == 0) {
+    } else if (grid.way == EENS_STREAMED && eens_can_stream(output)) {
         stream_floats(zero_point, factor, codes, count, output);
     } else {
         scale_floats(zero_point, factor, codes, count, output);

@@ -2,7 +2,8 @@
  * kernel exists as eens_KERNEL_avx2.c and eens_KERNEL_neon.c; the scalar code beside it is always
  * built, says what is right, and does what a kernel leaves over.
  *
- * 32-bit ARM stays scalar: its NEON flushes denormals. EENS_SMALL leaves the kernels out. SPDX-License-Identifier: Apache-2.0 */
+ * 32-bit ARM stays scalar: its NEON flushes denormals. EENS_SMALL leaves the kernels out.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef EENS_VECTOR_H
 #define EENS_VECTOR_H
 
@@ -27,8 +28,8 @@ enum { EENS_BY_SCALAR = 0, EENS_BY_VECTOR = 1, EENS_STREAMED = 2 };
 /* Outputs from here on do not fit beside what else is in a cache that cores share. */
 #define EENS_WORTH_STREAMING ((uint64_t)16 << 20)
 
-/* Asked once a call and handed down, as the decoder keeps no state to remember it in. The compiler's
- * own record is read, not the CPUID instruction, which takes microseconds in a virtual machine. */
+/* Asked once a call and handed down, as the decoder keeps no state to remember it in. It reads the
+ * compiler's own record; the CPUID instruction takes microseconds in a virtual machine. */
 static inline bool eens_vector_is_there(void) {
 #if defined(EENS_AVX2)
     return __builtin_cpu_supports("avx2") != 0;
@@ -116,5 +117,53 @@ bool eens_expand(eens_expansion *from, uint32_t count, int8_t *codes, uint32_t s
 /* eens_shared_vector.c: a block with up to four members, into the output. Its streams end
  * where end says; whether each was read to its own end is for the caller to ask. */
 eens_status eens_shared_vector(eens_shared *block, const uint8_t *end);
+
+/* What a pair of members draws its words with (S9): M and s. */
+typedef struct eens_draw {
+    uint32_t multiplier;
+    uint32_t offset;
+} eens_draw;
+
+#define EENS_DRAW 32u /* positions drawn at a time */
+
+/* How parent codes n become the members' codes. With n q = Q g + r, r in 1..Q (so g is S9's f, or
+ * f - 1 where S9 has r = 0), the member's code is g + 1 if its word is at most
+ * t = floor((65536 r - 1) / Q), which has 16 bits, and else g. All of it stays within 16 bits:
+ * g = floor((2 n q - 1) / 2 Q) as a product with a factor of 15 bits, the high half of it shifted;
+ * t = 2 r hi + floor((2 r lo - 1) / Q), where 32768 = hi Q + lo, the quotient again by a product.
+ * Proven by trying every n for every q and Q from 2 on. */
+typedef struct eens_split {
+    float scale; /* for values; the zero point of drawn members is 0 (S4.4) */
+    int16_t twice_largest;  /* 2 q */
+    int16_t twice_levels;   /* 2 Q */
+    int16_t factor;         /* 2^(14 + shift) / Q to nearest */
+    int16_t shift;          /* ceil(log2 Q), at least 1 */
+    int16_t limit_whole;    /* hi */
+    int16_t limit_factor;   /* lo 2^15 / Q, to above, - 1 */
+} eens_split;
+
+/* count parents, a multiple of EENS_DRAW, into limits, t in the upper half of each and ones in the
+ * lower, and either g or the values of g and of g + 1. Returns a parent's largest magnitude. */
+uint32_t eens_split_codes(const eens_split *split, const int8_t *parents, uint32_t count,
+                          uint32_t *limits, int8_t *lower);
+uint32_t eens_split_values(const eens_split *split, const int8_t *parents, uint32_t count,
+                           uint32_t *limits, float *lower, float *upper);
+
+/* The even and the odd member of a pair at count positions, a multiple of EENS_DRAW. */
+void eens_draw_codes(eens_draw draw, uint32_t first, uint32_t count, const uint32_t *limits,
+                     const int8_t *lower, int8_t *even, int8_t *odd);
+void eens_draw_values(eens_draw draw, uint32_t first, uint32_t count, const uint32_t *limits,
+                      const float *lower, const float *upper, bool streamed, float *even,
+                      float *odd);
+
+/* eens_drawn.c */
+eens_draw eens_draw_of(const eens_tensor *tensor, uint32_t pair);
+/* eens_drawn_vector.c: the members asked for, into the output, from the parent's codes in fields of
+ * bits bits. For Q from 2 on. */
+eens_status eens_drawn_vector(const eens_job *job, const uint8_t *bytes, uint32_t bits);
+/* eens_values.c: how many positions in a row have one scale, and the scale of the block's position
+ * at, with how many positions it holds from there on; 0: the storage could not be read. */
+uint32_t eens_scale_run(const eens_tensor *tensor);
+uint32_t eens_scale_at(const eens_job *job, uint32_t at, float *scale);
 
 #endif

@@ -11,7 +11,8 @@
 #define MOST_POSITIONS 2600u
 #define MOST_MEMBERS 17u
 #define MOST_BYTES (MOST_POSITIONS * 16u * 8u)
-#define SCALES 4u /* bytes: the file begins with one scale */
+#define CHANNELS 5u
+#define SCALES (4 * CHANNELS) /* bytes: the file begins with the scales */
 #define GUARD 64u
 #define GUARD_BYTE 0xA5
 
@@ -137,11 +138,13 @@ static void make_drawn(sample *made) {
 
 static eens_status decode(const sample *given, uint8_t way, uint8_t type, uint32_t first_copy,
                           uint32_t copies, uint8_t *output) {
-    static const uint8_t scale[SCALES] = {0, 0, 0x28, 0x3D}; /* 0.041015625 */
+    /* 0.041015625, .082, .035, .026, .063 */
+    static const uint8_t scales[SCALES] = {0, 0, 0x28, 0x3D, 0, 0, 0xA8, 0x3D, 3, 7, 0x10, 0x3D,
+                                           1, 1, 0xD5, 0x3C, 9, 0, 0x80, 0x3D};
     eens_file file = {0};
     eens_job job = {0};
     uint8_t *bytes = grab(SCALES + given->size);
-    memcpy(bytes, scale, SCALES);
+    memcpy(bytes, scales, SCALES);
     memcpy(bytes + SCALES, given->block, given->size);
     if (given->tensor.method == EENS_DRAWN) {
         uint32_t crc = eens_crc32c(0, bytes + SCALES + 4, given->size - 4);
@@ -220,12 +223,22 @@ static void compare_all(sample *given) {
     }
 }
 
+/* One scale, or channels of that many positions. */
+static void choose_grid(eens_tensor *tensor) {
+    static const uint32_t rows[] = {1, 9, 70, 100, 576, 1100};
+    tensor->ndim = 2;
+    tensor->scale_count = below(2) != 0 ? CHANNELS : 1;
+    tensor->dims[0] = tensor->scale_count;
+    tensor->dims[1] = rows[below(6)];
+    tensor->zero_point = (int16_t)(tensor->method == EENS_DRAWN ? 0 : (int32_t)below(256) - 128);
+}
+
 static void check_shared(uint32_t count, uint32_t longest) {
     static sample made;
     memset(&made.tensor, 0, sizeof made.tensor);
     made.tensor.method = EENS_SHARED;
     made.tensor.bits = 8;
-    made.tensor.scale_count = 1;
+    choose_grid(&made.tensor);
     made.tensor.copies = (uint16_t)(2 + below(3));
     made.tensor.digits = (uint8_t)(below(2) != 0 ? EENS_BALANCED : EENS_PLANES);
     made.count = count;
@@ -239,7 +252,7 @@ static void check_drawn(uint32_t count) {
     memset(&made.tensor, 0, sizeof made.tensor);
     made.tensor.method = EENS_DRAWN;
     made.tensor.bits = (uint8_t)(2 + below(7));
-    made.tensor.scale_count = 1;
+    choose_grid(&made.tensor);
     made.tensor.index = below(9);
     made.tensor.key = (uint64_t)random24() << 32 | random24();
     made.tensor.copies = (uint16_t)(1 + below(MOST_MEMBERS));
