@@ -71,7 +71,7 @@ def decode(machine: str, cache: Path) -> None:
     from benchmarks.pictures import draw_decode
 
     rows = measure_decode(cache)
-    print("time / memcpy on one thread (on two)")
+    print("time / memcpy on one thread (and on two, if the machine had cores to spare)")
     print(report.entropy_table(rows), report.way_table(rows), sep="\n\n")
     _save("decode.json", {"machine": machine, "decode": rows})
     draw_decode(rows, RESULTS / "decode.png")
