@@ -8,9 +8,10 @@ BUILD := build/native
 NATIVE := $(wildcard native/src/*.c native/src/*.h native/host/* native/include/*.h)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -ffp-contract=off
+LEAST := $(addprefix -DEENS_,SMALL NO_ENTROPY NO_SHARED NO_DRAWN NO_READER ONLY_FLOAT32)
 SANITIZE := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
 
-.PHONY: help demo test test-py test-c test-arm test-boards firmware wheels lint format vectors symbols bench clean
+.PHONY: help demo test test-py test-c test-arm test-boards firmware wheels lint format vectors symbols switches size bench clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,9 +24,10 @@ test: test-py test-c ## install, then run every test of Python and C
 test-py: $(VENV)/dev
 	$(BIN)/python -m pytest
 
-test-c: $(BUILD)/test_edgeens $(BUILD)/test_edgeens_small $(BUILD)/test_vector $(BUILD)/test_vector_blocks $(BUILD)/replay symbols
+test-c: $(BUILD)/test_edgeens $(BUILD)/test_edgeens_small $(BUILD)/test_edgeens_least $(BUILD)/test_vector $(BUILD)/test_vector_blocks $(BUILD)/replay symbols switches
 	$(BUILD)/test_edgeens $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
 	$(BUILD)/test_edgeens_small $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
+	$(BUILD)/test_edgeens_least $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
 	$(BUILD)/test_vector
 	$(BUILD)/test_vector_blocks
 	$(BUILD)/replay native/fuzz/corpus/* tests/vectors/good/*.eens tests/vectors/refused/*.eens
@@ -37,6 +39,10 @@ $(BUILD)/test_edgeens: native/test/test_edgeens.c $(NATIVE)
 $(BUILD)/test_edgeens_small: native/test/test_edgeens.c $(NATIVE)
 	@mkdir -p $(BUILD)
 	$(CC) $(WARNINGS) $(SANITIZE) -DEENS_SMALL -funsigned-char -Inative/include -o $@ $< native/src/*.c
+
+$(BUILD)/test_edgeens_least: native/test/test_edgeens.c $(NATIVE)
+	@mkdir -p $(BUILD)
+	$(CC) $(WARNINGS) $(SANITIZE) $(LEAST) -Inative/include -o $@ $< native/src/*.c
 
 $(BUILD)/test_vector $(BUILD)/test_vector_blocks: $(BUILD)/%: native/test/%.c $(NATIVE)
 	@mkdir -p $(BUILD)
@@ -57,6 +63,12 @@ wheels: $(VENV)/wheels ## build the sdist and wheels for x86-64, aarch64 and arm
 
 test-boards: wheels $(VENV)/demo ## install the wheels on emulated boards, 64 and 32 bits, and use them there
 	PYTHON=$(CURDIR)/$(BIN)/python .ci/check_boards
+
+size: ## measure what the decoder takes on microcontrollers, against native/test/size_budget.txt
+	$(PYTHON) native/test/size.py
+
+switches:
+	CC=$(CC) sh native/test/check_switches.sh
 
 symbols: ## prove that the C decoder needs no heap, no I/O, no mutable statics
 	CC=$(CC) sh native/test/check_symbols.sh

@@ -2,7 +2,12 @@
  *
  * No heap, no operating system, no state: the caller owns the file's bytes, the structs, the
  * workspace and the output. Every function may be called from any number of threads at once.
- * Nothing has to be closed. SPDX-License-Identifier: Apache-2.0 */
+ * Nothing has to be closed.
+ *
+ * Macros for the compilation of src: EENS_SMALL prefers small code, for files below 4 GiB.
+ * EENS_NO_SHARED, EENS_NO_DRAWN, EENS_NO_JOINT, EENS_NO_FILTER, EENS_NO_ENTROPY, EENS_NO_READER and
+ * EENS_ONLY_FLOAT32 leave out what README.md says; what needs it is then refused with
+ * EENS_ERR_UNSUPPORTED. SPDX-License-Identifier: Apache-2.0 */
 #ifndef EDGEENS_H
 #define EDGEENS_H
 
@@ -204,7 +209,8 @@ const char *eens_strerror(eens_status status);
 eens_status eens_open(const void *data, size_t size, uint64_t tensor_limit, eens_file *file,
                       eens_where *where);
 
-/* The same through a callback; size is that of the whole file. */
+/* The same through a callback; size is that of the whole file. In a small build both refuse a file of
+ * 4 GiB and more: ARGUMENT. */
 eens_status eens_open_reader(eens_read_fn read, void *context, uint64_t size,
                              uint64_t tensor_limit, eens_file *file, eens_where *where);
 

@@ -126,11 +126,13 @@ static void add_row(const uint8_t *columns, uint32_t row_class, uint32_t most, u
 static bool row_numbers(const eens_classes *classes, uint32_t column, uint32_t row_class,
                         uint32_t count, uint8_t *numbers) {
     const uint8_t *columns = numbers;
-    if (EENS_COLUMN_BYTES != 0) {
-        columns = classes->column_classes + column;
-    } else if (!eens_fields(classes->file, classes->columns_offset, column, count, numbers)) {
+#if defined(EENS_SMALL)
+    if (!eens_fields(classes->file, classes->columns_offset, column, count, numbers)) {
         return false;
     }
+#else
+    columns = classes->column_classes + column;
+#endif
     add_row(columns, row_class, classes->most, count, numbers);
     return true;
 }

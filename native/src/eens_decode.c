@@ -11,6 +11,17 @@ EENS_APART uint8_t type_of(const eens_tensor *tensor, int32_t format) {
     return tensor->bits == 0 || (uint32_t)format >= sizeof types ? 0 : types[format];
 }
 
+/* Whether this build makes codes into values of this type. */
+static bool has_values_of(const eens_tensor *tensor, uint8_t type) {
+#if defined(EENS_ONLY_FLOAT32)
+    return tensor->bits == 0 ||
+           (type != EENS_FLOAT16 && type != EENS_BFLOAT16 && type != EENS_DOUBLE);
+#else
+    (void)tensor, (void)type;
+    return true;
+#endif
+}
+
 /* The first position of a block, or the end of the tensor. The product is below E + P. */
 static uint32_t position_of(const eens_tensor *tensor, uint32_t block) {
     uint32_t position = block * tensor->block_positions;
@@ -22,6 +33,9 @@ static eens_status plan_request(const eens_file *file, const eens_tensor *tensor
                                 const eens_request *request, eens_job *job, size_t *size) {
     *size = 0;
     job->type = type_of(tensor, request->format);
+    if (!has_values_of(tensor, job->type)) {
+        return EENS_ERR_UNSUPPORTED;
+    }
     job->element = (uint8_t)eens_dtype_bytes(job->type);
     if (job->element == 0 || request->first_block > tensor->block_count ||
         request->block_count > tensor->block_count - request->first_block ||
@@ -93,7 +107,7 @@ eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor
         status = eens_coding_size(file, tensor, size);
     }
 #endif
-    if (file->data != NULL || status != EENS_OK) {
+    if (eens_is_in_memory(file) || status != EENS_OK) {
         return status;
     }
     /* Blocks of lanes of one size shrink only at the tensor's end. */
@@ -116,7 +130,7 @@ eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor
 
 eens_status eens_piece(const eens_job *job, uint32_t offset, uint32_t size, uint32_t crc,
                        void *buffer, const uint8_t **bytes) {
-    bool has_room = job->file->data != NULL || buffer != job->workspace ||
+    bool has_room = eens_is_in_memory(job->file) || buffer != job->workspace ||
                     size <= job->workspace_size;
     if (!has_room) {
         return EENS_ERR_WORKSPACE;
@@ -166,8 +180,12 @@ static eens_status decode_block(const eens_job *job) {
     }
 #endif
     switch (job->tensor->method) {
+#if !defined(EENS_NO_SHARED)
     case EENS_SHARED: return eens_shared_decode(job);
+#endif
+#if !defined(EENS_NO_DRAWN)
     case EENS_DRAWN: return eens_drawn_decode(job);
+#endif
     default: return eens_lanes_decode(job);
     }
 }
@@ -210,16 +228,21 @@ static eens_status prepare(const eens_request *request, void *output, size_t out
     return (uintptr_t)output % job->element == 0 ? EENS_OK : EENS_ERR_ARGUMENT;
 }
 
-/* With the tables of the tensor, if it has any. */
+#if !defined(EENS_NO_ENTROPY)
+/* With the tables of the tensor. */
+EENS_OWN_FRAME eens_status decode_coded(eens_job *job, const eens_request *request,
+                                        eens_where *where) {
+    eens_coding coding;
+    job->coding = &coding;
+    eens_status status = eens_coding_begin(job, &coding);
+    return status == EENS_OK ? decode_blocks(job, request, where) : status;
+}
+#endif
+
 static eens_status decode_all(eens_job *job, const eens_request *request, eens_where *where) {
 #if !defined(EENS_NO_ENTROPY)
-    eens_coding coding;
     if (job->tensor->coder != EENS_FIXED && request->block_count != 0) {
-        eens_status status = eens_coding_begin(job, &coding);
-        if (status != EENS_OK) {
-            return status;
-        }
-        job->coding = &coding;
+        return decode_coded(job, request, where);
     }
 #endif
     return decode_blocks(job, request, where);
@@ -258,6 +281,9 @@ eens_status eens_dequantize(const eens_file *file, const eens_tensor *tensor, co
     }
     eens_job job;
     job.type = type_of(tensor, format);
+    if (!has_values_of(tensor, job.type)) {
+        return EENS_ERR_UNSUPPORTED;
+    }
     job.element = (uint8_t)eens_dtype_bytes(job.type);
     if (job.element < 2 || job.type == EENS_INT16 || (uintptr_t)output % job.element != 0) {
         return EENS_ERR_ARGUMENT;

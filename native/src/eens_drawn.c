@@ -2,7 +2,7 @@
 #include "eens_entropy.h"
 #include "eens_vector.h"
 
-#if !defined(EENS_SMALL) /* eens_drawn_small.c */
+#if !defined(EENS_NO_DRAWN) && !defined(EENS_SMALL) /* eens_drawn_small.c */
 
 #define CHUNK 64u /* positions worked on at a time; a multiple of 8 */
 

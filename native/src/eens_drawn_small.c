@@ -1,7 +1,7 @@
 /* Drawn members (S9) in a small build: one member after the other. eens_drawn.c is the default. */
 #include "eens_entropy.h"
 
-#if defined(EENS_SMALL)
+#if !defined(EENS_NO_DRAWN) && defined(EENS_SMALL)
 
 static uint32_t mix(uint32_t x) {
     x ^= x >> 16;

@@ -81,10 +81,12 @@ static eens_status decode_stream(const eens_job *job, uint32_t set, uint32_t cop
     const eens_coding *coding = job->coding;
     eens_status status =
         eens_code_stream_decode(job, &coding->codes_ready[set], copy, bytes, size, codes);
+#if !defined(EENS_NO_FILTER)
     if (status == EENS_OK &&
         !eens_unfilter(&coding->filters[set], job->block.first, job->block.count, codes)) {
         status = EENS_ERR_READ;
     }
+#endif
     return status;
 }
 
@@ -97,6 +99,8 @@ static eens_status decode_lane(const eens_job *job, uint32_t number, int8_t *cod
     }
     return status == EENS_OK ? decode_stream(job, 0, number, bytes, found.size, codes) : status;
 }
+
+#if !defined(EENS_NO_JOINT)
 
 /* All residuals of a joint block. */
 static eens_status decode_residuals(const eens_job *job, const uint8_t *bytes) {
@@ -133,8 +137,15 @@ static eens_status open_joint(const eens_job *job) {
     return codes_fit(job->tensor, codes, all) ? EENS_OK : EENS_ERR_BLOCK_CONTENT;
 }
 
+#endif
+
 eens_status eens_entropy_open(const eens_job *job) {
-    return job->tensor->method == EENS_JOINT ? open_joint(job) : open_lanes(job);
+#if !defined(EENS_NO_JOINT)
+    if (job->tensor->method == EENS_JOINT) {
+        return open_joint(job);
+    }
+#endif
+    return open_lanes(job);
 }
 
 eens_status eens_entropy_codes(const eens_job *job, uint32_t copy, const int8_t **codes) {
@@ -142,10 +153,12 @@ eens_status eens_entropy_codes(const eens_job *job, uint32_t copy, const int8_t 
     int8_t *first = job->coding->codes;
     uint32_t number = tensor->method == EENS_DRAWN ? 0 : job->first_copy + copy;
     *codes = first;
+#if !defined(EENS_NO_JOINT)
     if (tensor->method == EENS_JOINT) {
         *codes += (size_t)eens_joint_row(tensor, number) * job->block.count;
         return EENS_OK;
     }
+#endif
     eens_status status = decode_lane(job, number, first);
     return status == EENS_OK && !codes_fit(tensor, first, job->block.count)
                ? EENS_ERR_BLOCK_CONTENT

@@ -21,9 +21,13 @@
 #define EENS_PARTS 4u            /* of a code stream */
 #define EENS_TAPS 4u             /* of a filter (S5.4) */
 #define EENS_SETS 8u             /* or one */
-#define EENS_FIELDS 64u          /* of classes or sets, read at a time */
+#if defined(EENS_SMALL)
+#define EENS_FIELDS 16u /* classes or sets read at a time */
+#else
+#define EENS_FIELDS 64u
+#endif
 /* Where compilers have vectors as types, and bytes of a vector stand in the order of its numbers. */
-#if !defined(EENS_SMALL) && EENS_LITTLE_ENDIAN && !defined(EENS_NO_ENTROPY) && \
+#if !defined(EENS_SMALL) && EENS_LITTLE_ENDIAN && !defined(EENS_NO_FILTER) && \
     (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9))
 #define EENS_FILTER_FAST
 #endif
@@ -35,7 +39,7 @@
  * after the other. */
 #if defined(EENS_SMALL)
 #define EENS_COLUMN_BYTES 0u /* of workspace, for each column that has a class */
-#define EENS_CLASS_CHUNK 64u
+#define EENS_CLASS_CHUNK EENS_FIELDS
 #define EENS_CHUNK_BYTES EENS_CLASS_CHUNK
 #else
 #define EENS_COLUMN_BYTES 1u
@@ -75,9 +79,11 @@ typedef struct eens_codes_ready {
     int8_t low;
     uint8_t group;
     uint8_t width; /* the longest length of all */
+#if !defined(EENS_SMALL)
     uint8_t entry; /* bytes of an entry of a table of groups of codes; 0: there is none */
     uint8_t most;  /* codes that such an entry gives at most */
     uint8_t index; /* bits that such an entry is looked up by, at least width */
+#endif
 } eens_codes_ready;
 
 /* The classes of a tensor's positions (S5.2); columns 0: it has none. */
@@ -85,7 +91,9 @@ typedef struct eens_classes {
     const eens_file *file;
     uint32_t columns_offset; /* of the columns' classes; the head is below 2^28 bytes */
     uint32_t rows_offset;
-    const uint8_t *column_classes; /* the columns' classes, a byte each; not in a small build */
+#if !defined(EENS_SMALL)
+    const uint8_t *column_classes; /* the columns' classes, a byte each */
+#endif
     uint32_t columns;
     uint32_t rows;
     uint8_t most; /* the largest class that has a table of its own: C - 1 */

@@ -2,7 +2,7 @@
  * the default build are done by eens_filter_fast.c, sixteen at a time. */
 #include "eens_entropy.h"
 
-#if !defined(EENS_NO_ENTROPY)
+#if !defined(EENS_NO_FILTER)
 
 #define LAGS_AT 4u /* behind the columns */
 #define WEIGHTS_AT (LAGS_AT + 2 * EENS_TAPS)

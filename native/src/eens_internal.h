@@ -13,6 +13,14 @@
 
 #include "edgeens.h"
 
+/* The switches of README.md: what a build leaves out leaves out what needs it. */
+#if defined(EENS_NO_ENTROPY) && !defined(EENS_NO_JOINT)
+#define EENS_NO_JOINT
+#endif
+#if defined(EENS_NO_ENTROPY) && !defined(EENS_NO_FILTER)
+#define EENS_NO_FILTER
+#endif
+
 #define EENS_HEADER_BYTES 64u /* S3 */
 #define EENS_RECORD_BYTES 96u /* S4 */
 #define EENS_ENTRY_BYTES 8u   /* S6 */
@@ -143,11 +151,6 @@ eens_status eens_head_check(eens_file *file, eens_head *head);
 eens_status eens_tensor_check(const eens_file *file, uint32_t index, uint64_t limit,
                               eens_head *head, eens_where *where);
 
-/* eens_source.c: the size bytes from offset on, which the caller has proven to lie in the file: in
- * place when the file is in memory, else read into buffer. NULL: the storage could not be read. */
-const uint8_t *eens_view(const eens_file *file, eens_offset offset, size_t size, void *buffer);
-/* The same, always in buffer; false: the storage could not be read. */
-bool eens_fetch(const eens_file *file, eens_offset offset, size_t size, void *buffer);
 /* Little-endian elements of size bytes into the byte order of this machine, in place. */
 #if EENS_LITTLE_ENDIAN
 static inline void eens_to_machine_order(void *elements, uint32_t count, uint32_t size) {
@@ -156,12 +159,28 @@ static inline void eens_to_machine_order(void *elements, uint32_t count, uint32_
 #else
 void eens_to_machine_order(void *elements, uint32_t count, uint32_t size);
 #endif
+
+/* eens_source.c: bytes of the file, which the caller has proven to lie in it. Everything that reads a
+ * container does it by these; a build without the callback has them in eens_memory.h. */
+#if defined(EENS_NO_READER)
+#include "eens_memory.h"
+#else
+/* size bytes from offset on: in place when the file is in memory, else read into buffer. NULL: the
+ * storage could not be read. */
+const uint8_t *eens_view(const eens_file *file, eens_offset offset, size_t size, void *buffer);
+/* The same, always in buffer; false: the storage could not be read. */
+bool eens_fetch(const eens_file *file, eens_offset offset, size_t size, void *buffer);
 /* count numbers of 32 bits from offset on; false: the storage could not be read. */
 bool eens_fetch_words(const eens_file *file, eens_offset offset, uint32_t count, uint32_t *words);
 /* size bytes from offset on, item by item. NULL: the storage could not be read. */
 void eens_cursor_begin(eens_cursor *cursor, const eens_file *file, eens_offset offset,
                        uint32_t size);
 const uint8_t *eens_take(eens_cursor *cursor, uint32_t item);
+/* Whether all of the file is in memory. */
+static inline bool eens_is_in_memory(const eens_file *file) {
+    return file->data != NULL;
+}
+#endif
 /* Lets crc run on over a part of the file. */
 eens_status eens_crc_part(const eens_file *file, eens_offset offset, eens_offset size,
                           uint32_t *crc);
@@ -213,14 +232,7 @@ eens_status eens_sections_check(const eens_file *file, eens_where *where);
 
 /* Whether this decoder decodes the tensor; shared with the coder entropy and joint with the coder
  * fixed are reserved (S10). */
-static inline bool eens_is_supported(const eens_tensor *tensor) {
-#if defined(EENS_NO_ENTROPY)
-    return tensor->coder == EENS_FIXED && tensor->method != EENS_JOINT;
-#else
-    return tensor->coder == EENS_FIXED ? tensor->method != EENS_JOINT
-                                       : tensor->method != EENS_SHARED;
-#endif
-}
+bool eens_is_supported(const eens_tensor *tensor);
 
 /* eens_decode.c: what all methods need of a block. */
 /* size bytes of the block from offset on, which lie in it, their CRC compared; in place, or in buffer.

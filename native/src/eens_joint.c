@@ -2,7 +2,7 @@
  * make vector code of every loop. Bytes are added as unsigned numbers: modulo 256. */
 #include "eens_entropy.h"
 
-#if !defined(EENS_NO_ENTROPY) && !defined(EENS_SMALL) /* eens_joint_small.c */
+#if !defined(EENS_NO_JOINT) && !defined(EENS_SMALL) /* eens_joint_small.c */
 
 /* Positions whose sums are kept at a time. */
 #define CHUNK 32u

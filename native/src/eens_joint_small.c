@@ -2,7 +2,7 @@
  * default. */
 #include "eens_entropy.h"
 
-#if !defined(EENS_NO_ENTROPY) && defined(EENS_SMALL)
+#if !defined(EENS_NO_JOINT) && defined(EENS_SMALL)
 
 /* Predictors 0 to 2: of member m, from those before it. */
 static int32_t predicted(uint8_t predictor, uint32_t m, int32_t first, int32_t sum) {

@@ -44,7 +44,7 @@ static bool bools_fit(const uint8_t *bytes, uint32_t count) {
 }
 
 /* S7.1, exact values. */
-static eens_status decode_exact(const eens_job *job, uint32_t lane, uint8_t *output) {
+EENS_APART eens_status decode_exact(const eens_job *job, uint32_t lane, uint8_t *output) {
     const uint8_t *bytes;
     uint32_t count = job->block.count;
     uint32_t size = eens_lane_bytes(job->tensor, count);
@@ -58,7 +58,7 @@ static eens_status decode_exact(const eens_job *job, uint32_t lane, uint8_t *out
     }
     if (output != NULL) {
         copy_unless_there(output, bytes, size);
-        eens_to_machine_order(output, count, eens_dtype_bytes(job->tensor->dtype));
+        eens_to_machine_order(output, count, job->element);
     }
     return EENS_OK;
 }

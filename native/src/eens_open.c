@@ -46,6 +46,16 @@ eens_status eens_open(const void *data, size_t size, uint64_t tensor_limit, eens
     return open_file(file, tensor_limit, where);
 }
 
+#if defined(EENS_NO_READER)
+
+eens_status eens_open_reader(eens_read_fn read, void *context, uint64_t size,
+                             uint64_t tensor_limit, eens_file *file, eens_where *where) {
+    (void)read, (void)context, (void)size, (void)tensor_limit, (void)file, (void)where;
+    return EENS_ERR_UNSUPPORTED;
+}
+
+#else
+
 eens_status eens_open_reader(eens_read_fn read, void *context, uint64_t size,
                              uint64_t tensor_limit, eens_file *file, eens_where *where) {
     if (file == NULL || read == NULL || (eens_offset)size != size) {
@@ -57,3 +67,5 @@ eens_status eens_open_reader(eens_read_fn read, void *context, uint64_t size,
     file->size = size;
     return open_file(file, tensor_limit, where);
 }
+
+#endif

@@ -64,7 +64,7 @@ EENS_APART eens_status check_shape(eens_status unknown, eens_tensor *tensor) {
 }
 
 /* Exact values: any dtype, only raw. Codes: of a float; shared has 8 bits, raw too. */
-static bool bits_fit(const eens_tensor *tensor) {
+EENS_APART bool bits_fit(const eens_tensor *tensor) {
     const uint32_t floats =
         1u << EENS_FLOAT32 | 1u << EENS_FLOAT16 | 1u << EENS_DOUBLE | 1u << EENS_BFLOAT16;
     bool fixed = tensor->method == EENS_RAW || tensor->method == EENS_SHARED;
@@ -145,4 +145,36 @@ eens_status eens_record_check(const eens_file *file, eens_tensor *tensor) {
                 (uint32_t)tensor->first_table + tensor->table_count <= table_count &&
                 (tensor->coder != EENS_FILTERED || file->minor >= 2);
     return fits ? EENS_OK : EENS_ERR_RECORD;
+}
+
+/* The methods that are decoded with a coder, as bits. */
+#define ALWAYS (1u << EENS_RAW | 1u << EENS_PLAIN)
+#if defined(EENS_NO_SHARED)
+#define SHARED 0u
+#else
+#define SHARED (1u << EENS_SHARED)
+#endif
+#if defined(EENS_NO_JOINT)
+#define JOINT 0u
+#else
+#define JOINT (1u << EENS_JOINT)
+#endif
+#if defined(EENS_NO_DRAWN)
+#define DRAWN 0u
+#else
+#define DRAWN (1u << EENS_DRAWN)
+#endif
+#define CODED (1u << EENS_PLAIN | JOINT | DRAWN)
+
+bool eens_is_supported(const eens_tensor *tensor) {
+    switch (tensor->coder) {
+    case EENS_FIXED: return (ALWAYS | SHARED | DRAWN) >> tensor->method & 1;
+#if !defined(EENS_NO_ENTROPY)
+    case EENS_ENTROPY: return CODED >> tensor->method & 1;
+#endif
+#if !defined(EENS_NO_FILTER)
+    case EENS_FILTERED: return CODED >> tensor->method & 1;
+#endif
+    default: return false;
+    }
 }

@@ -1,14 +1,14 @@
 /* Sections (S11): a chain behind the last block. */
 #include "eens_internal.h"
 
-
 _Static_assert(offsetof(eens_section, index) == EENS_SECTION_BYTES,
                "eens_section begins with the layout of a header");
 
 /* The section whose header stands at offset. Of its flags only the lowest may be set. */
 static eens_status load_section(const eens_file *file, eens_offset offset, uint32_t index,
                                 eens_section *section) {
-    if (offset > file->size || file->size - offset < EENS_SECTION_BYTES) {
+    eens_offset left = (eens_offset)file->size - offset; /* sections before end within the file */
+    if (left < EENS_SECTION_BYTES) {
         return EENS_ERR_SECTION;
     }
     /* The struct begins as the header does. */
@@ -26,7 +26,7 @@ static eens_status load_section(const eens_file *file, eens_offset offset, uint3
             return EENS_ERR_SECTION;
         }
     }
-    bool fits = section->critical <= 1 && section->size <= file->size - section->offset;
+    bool fits = section->critical <= 1 && section->size <= left - EENS_SECTION_BYTES;
     return fits ? EENS_OK : EENS_ERR_SECTION;
 }
 
@@ -60,31 +60,38 @@ static eens_status look_for(const eens_file *file, const char *type, uint32_t co
     return EENS_ERR_NOT_FOUND;
 }
 
-eens_status eens_sections_check(const eens_file *file, eens_where *where) {
-    eens_section section = {.offset = file->sections_offset};
+/* Whether a section may not be there: critical, and unknown or behind SIGN. */
+static eens_status check_critical(const eens_file *file, const eens_section *section) {
     eens_section earlier;
+    if (section->critical == 0) {
+        return EENS_OK;
+    }
+    eens_status status = is_known(section->type)
+                             ? look_for(file, "SIGN", section->index, &earlier)
+                             : EENS_OK;
+    return status == EENS_OK ? EENS_ERR_CRITICAL : status == EENS_ERR_NOT_FOUND ? EENS_OK : status;
+}
+
+eens_status eens_sections_check(const eens_file *file, eens_where *where) {
+    eens_offset end = (eens_offset)file->sections_offset;
     for (uint32_t i = 0; i < file->section_count; i++) {
+        eens_section section;
+        eens_section earlier;
         where->section = (int32_t)i;
-        eens_status status = look_for(file, NULL, i + 1, &section);
-        if (status != EENS_OK) {
-            return status;
-        }
-        status = look_for(file, section.type, i, &earlier);
+        eens_status status = load_section(file, end, i, &section);
         if (status == EENS_OK) {
-            return EENS_ERR_SECTION;
+            end = (eens_offset)(section.offset + section.size);
+            status = look_for(file, section.type, i + 1, &earlier);
         }
-        if (status == EENS_ERR_NOT_FOUND && section.critical) {
-            status = is_known(section.type) ? look_for(file, "SIGN", i, &earlier) : EENS_OK;
-            if (status == EENS_OK) {
-                return EENS_ERR_CRITICAL;
-            }
+        if (status == EENS_OK) { /* found at the latest there where it is */
+            status = earlier.index != i ? EENS_ERR_SECTION : check_critical(file, &section);
         }
-        if (status != EENS_ERR_NOT_FOUND) {
+        if (status != EENS_OK) {
             return status;
         }
     }
     where->section = -1;
-    return section.offset + section.size == file->size ? EENS_OK : EENS_ERR_SECTION;
+    return end == file->size ? EENS_OK : EENS_ERR_SECTION;
 }
 
 eens_status eens_section_at(const eens_file *file, uint32_t index, eens_section *section) {

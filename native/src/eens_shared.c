@@ -4,7 +4,7 @@
  * wrong codes, never to a wrong address, because streams read as zeros behind their end. */
 #include "eens_vector.h"
 
-#if !defined(EENS_SMALL) /* eens_shared_small.c */
+#if !defined(EENS_NO_SHARED) && !defined(EENS_SMALL) /* eens_shared_small.c */
 
 /* By planes, then by level. */
 static const eens_digit digit_kinds[2][2] = {{{3, 4, 17}, {5, 16, 1}}, {{2, 3, 16}, {4, 15, 1}}};

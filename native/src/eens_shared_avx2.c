@@ -3,7 +3,7 @@
  * digits within 16 bytes, and one shuffle fetches them. */
 #include "eens_vector.h"
 
-#if defined(EENS_AVX2)
+#if !defined(EENS_NO_SHARED) && defined(EENS_AVX2)
 
 #include "eens_avx2.h"
 

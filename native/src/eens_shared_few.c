@@ -2,7 +2,7 @@
  * position's members stand in the four 16-bit lanes of one word. EENS_SMALL leaves it out. */
 #include "eens_internal.h"
 
-#if !defined(EENS_SMALL)
+#if !defined(EENS_NO_SHARED) && !defined(EENS_SMALL)
 
 #define LANES(a, b, c, d) \
     ((uint64_t)(a) | (uint64_t)(b) << 16 | (uint64_t)(c) << 32 | (uint64_t)(d) << 48)

@@ -3,7 +3,7 @@
  * digits within 16 bytes, and one table look-up fetches them. */
 #include "eens_vector.h"
 
-#if defined(EENS_NEON)
+#if !defined(EENS_NO_SHARED) && defined(EENS_NEON)
 
 #include <arm_neon.h>
 

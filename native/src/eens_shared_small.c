@@ -2,7 +2,7 @@
  * eens_shared_few.c are the default. */
 #include "eens_internal.h"
 
-#if defined(EENS_SMALL)
+#if !defined(EENS_NO_SHARED) && defined(EENS_SMALL)
 
 /* The streams of a block, in their order. */
 enum { PATTERNS4, PATTERNS8, BASES, DIGITS4, DIGITS8, STREAMS };
@@ -141,21 +141,25 @@ static bool decode_runs(shared_block *block) {
     return true;
 }
 
-eens_status eens_shared_decode(const eens_job *job) {
-    shared_block block;
-    const uint8_t *bytes;
-    eens_status status = 
-        eens_piece(job, 0, job->block.size, job->block.crc, job->workspace, &bytes);
+EENS_OWN_FRAME eens_status decode_codes(const eens_job *job) {
     bool planes = job->tensor->digits == EENS_PLANES;
-    block.job = job;
-    block.members = job->tensor->copies;
-    block.kinds = digit_kinds[planes];
-    block.lowest_codes = lowest_codes[planes];
-    block.unit = planes ? 64 : 85;
+    shared_block block = {.job = job,
+                          .members = job->tensor->copies,
+                          .kinds = digit_kinds[planes],
+                          .lowest_codes = lowest_codes[planes],
+                          .unit = planes ? 64 : 85};
+    const uint8_t *bytes;
+    eens_status status =
+        eens_piece(job, 0, job->block.size, job->block.crc, job->workspace, &bytes);
     if (status == EENS_OK &&
         !(open_block(&block, bytes, job->block.size) && decode_runs(&block))) {
         status = EENS_ERR_BLOCK_CONTENT;
     }
+    return status;
+}
+
+eens_status eens_shared_decode(const eens_job *job) {
+    eens_status status = decode_codes(job);
     return status == EENS_OK ? eens_put_all(job) : status;
 }
 

@@ -5,7 +5,7 @@
  * looked at in a block that is refused, as then the stream is too short. */
 #include "eens_vector.h"
 
-#if defined(EENS_VECTOR)
+#if !defined(EENS_NO_SHARED) && defined(EENS_VECTOR)
 
 #define CHUNK 512u /* positions; a multiple of EENS_EXPAND */
 #define SLACK 160u /* fields unpacked too many, and EENS_EXPAND patterns' digits read behind */

@@ -2,6 +2,21 @@
  * here. */
 #include "eens_internal.h"
 
+#if !EENS_LITTLE_ENDIAN
+void eens_to_machine_order(void *elements, uint32_t count, uint32_t size) {
+    uint8_t *low = elements;
+    for (uint32_t i = 0; i < count; i++, low += size) {
+        for (uint32_t k = 0; k < size / 2; k++) { /* as if big-endian were the only other order */
+            uint8_t byte = low[k];
+            low[k] = low[size - 1 - k];
+            low[size - 1 - k] = byte;
+        }
+    }
+}
+#endif
+
+#if !defined(EENS_NO_READER)
+
 const uint8_t *eens_view(const eens_file *file, eens_offset offset, size_t size, void *buffer) {
     if (file->data != NULL) {
         return file->data + (size_t)offset; /* at most file->size, which was a size_t */
@@ -19,19 +34,6 @@ bool eens_fetch(const eens_file *file, eens_offset offset, size_t size, void *bu
     }
     return bytes != NULL;
 }
-
-#if !EENS_LITTLE_ENDIAN
-void eens_to_machine_order(void *elements, uint32_t count, uint32_t size) {
-    uint8_t *low = elements;
-    for (uint32_t i = 0; i < count; i++, low += size) {
-        for (uint32_t k = 0; k < size / 2; k++) { /* as if big-endian were the only other order */
-            uint8_t byte = low[k];
-            low[k] = low[size - 1 - k];
-            low[size - 1 - k] = byte;
-        }
-    }
-}
-#endif
 
 bool eens_fetch_words(const eens_file *file, eens_offset offset, uint32_t count, uint32_t *words) {
     bool is_read = eens_fetch(file, offset, 4 * (size_t)count, words);
@@ -64,13 +66,15 @@ const uint8_t *eens_take(eens_cursor *cursor, uint32_t item) {
     return taken;
 }
 
+#endif
+
 eens_status eens_crc_part(const eens_file *file, eens_offset offset, eens_offset size,
                           uint32_t *crc) {
     /* 128 bytes: a quarter of the stack this library may take, and a page of small flash chips. */
     uint8_t buffer[128];
-    bool fast = file->data != NULL && eens_crc_is_fast(size);
+    bool fast = eens_is_in_memory(file) && eens_crc_is_fast(size);
     while (size != 0) {
-        bool here = file->data != NULL || size < sizeof buffer;
+        bool here = eens_is_in_memory(file) || size < sizeof buffer;
         size_t part = here ? (size_t)size : sizeof buffer;
         const uint8_t *bytes = eens_view(file, offset, part, buffer);
         if (bytes == NULL) {

@@ -52,9 +52,11 @@ static eens_status open_others(const eens_file *file, const eens_tensor *tensor,
     if (file->minor == 0 || count <= filters || tensor->first_table + count > file->table_count) {
         return EENS_ERR_RECORD;
     }
+#if !defined(EENS_NO_FILTER)
     for (uint32_t i = 0; i < filters && status == EENS_OK; i++) {
         status = eens_filter_open(file, tensor->first_table + i, tensor, &coding->filters[i]);
     }
+#endif
     count -= filters;
     if (status == EENS_OK) {
         status = eens_table_at(file, tensor->first_table + filters, &table);

@@ -3,6 +3,15 @@
 
 #if defined(EENS_SMALL)
 
+#if defined(EENS_ONLY_FLOAT32)
+
+static void put_value(uint8_t *output, uint8_t type, float value) {
+    (void)type;
+    memcpy(output, &value, 4);
+}
+
+#else
+
 /* The highest bits of a magnitude, without shift of them, rounded to nearest, ties to even. */
 EENS_APART uint32_t rounded(uint32_t magnitude, uint32_t shift) {
     return (magnitude + (1u << (shift - 1)) - 1 + (magnitude >> shift & 1)) >> shift;
@@ -38,6 +47,8 @@ static void put_value(uint8_t *output, uint8_t type, float value) {
     }
 }
 
+#endif
+
 /* Positions of a channel in a row; the tensor has elements, so no dim is 0. */
 static uint32_t inner_of(const eens_tensor *tensor) {
     uint32_t inner = 1;
@@ -62,6 +73,9 @@ eens_status eens_spread(const eens_job *job, uint32_t at, uint32_t count, const 
     uint32_t skip = (job->block.first + at) % inner;
     uint32_t left = 0; /* positions of the channel before */
     float scale = 0;
+    uint32_t begin = job->file->scales_offset + 4 * tensor->scale_index;
+    eens_cursor_begin(&scales, job->file, begin + 4 * channel,
+                      4 * (tensor->scale_count - channel));
     for (uint32_t i = 0; i < count; i++, element += job->element) {
         int16_t code = codes[i];
         if (job->type == EENS_INT8) {
@@ -73,11 +87,9 @@ eens_status eens_spread(const eens_job *job, uint32_t at, uint32_t count, const 
             continue;
         }
         if (left == 0) {
-            if (i == 0 || channel == tensor->scale_count) {
-                channel = i == 0 ? channel : 0;
-                eens_cursor_begin(&scales, job->file,
-                                  job->file->scales_offset + 4 * (tensor->scale_index + channel),
-                                  4 * (tensor->scale_count - channel));
+            if (channel == tensor->scale_count) {
+                channel = 0;
+                eens_cursor_begin(&scales, job->file, begin, 4 * tensor->scale_count);
             }
             const uint8_t *bytes = eens_take(&scales, 4);
             if (bytes == NULL) {
