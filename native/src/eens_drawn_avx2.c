@@ -1,7 +1,7 @@
 /* Drawn members (S9), 32 positions at a time. */
 #include "eens_vector.h"
 
-#if defined(EENS_AVX2)
+#if !defined(EENS_NO_DRAWN) && defined(EENS_AVX2)
 
 #include "eens_avx2.h"
 

@@ -1,7 +1,7 @@
 /* Drawn members (S9), 16 positions at a time. */
 #include "eens_vector.h"
 
-#if defined(EENS_NEON)
+#if !defined(EENS_NO_DRAWN) && defined(EENS_NEON)
 
 #include <arm_neon.h>
 

@@ -3,7 +3,7 @@
  * codes that eens_put_all turns into the rest. */
 #include "eens_vector.h"
 
-#if defined(EENS_VECTOR)
+#if !defined(EENS_NO_DRAWN) && defined(EENS_VECTOR)
 
 #define CHUNK 1024u /* positions; a multiple of EENS_DRAW */
 #define SHORTEST 64u /* positions with one scale from which on values are drawn, not codes */
