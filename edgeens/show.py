@@ -9,6 +9,7 @@ from edgeens.tables import number, render, size
 
 if TYPE_CHECKING:
     from edgeens.calibrate import Calibration
+    from edgeens.container.footprint import Footprint
     from edgeens.container.sizes import Sizes
     from edgeens.decoder import Container
     from edgeens.encoder import Encoding
@@ -101,10 +102,11 @@ def _point(point: Point, chosen: bool, *, judged: bool) -> list[str]:
     ]
 
 
-def inspection(sizes: Sizes, workspace_bytes: int) -> str:
+def inspection(sizes: Sizes, workspace_bytes: int, needs: Footprint) -> str:
     """Everything about a file: totals, shares, what a device needs, and each tensor.
 
-    *workspace_bytes*: what the C decoder needs for a file in memory.
+    *workspace_bytes*: what the C decoder of this build needs for a file in memory. *needs*: the
+    same and more for a microcontroller's build.
     """
     rows = [
         [
@@ -119,14 +121,19 @@ def inspection(sizes: Sizes, workspace_bytes: int) -> str:
         for tensor in sizes.tensors
     ]
     header = ["tensor", "shape", "method", "coder", "bits", "copies", "bytes"]
-    flash, part = size(sizes.file_bytes), size(sizes.workspace_bytes)
+    flash = size(sizes.file_bytes)
     lines = [
         f"format {sizes.format_version}, {sizes.members} members, {flash} bytes",
         f"floating point {size(sizes.float32_bytes)} bytes, flat int8 {size(sizes.int8_bytes)}",
         f"bits per member weight {number(sizes.bits_per_member_weight)}",
         f"bits of the file: {_shares(sizes)}",
         f"a device needs: flash {flash} bytes; a workspace of {size(workspace_bytes)} bytes (this "
-        f"build's), and {part} more where the file is read through a callback",
+        f"build's), and {size(sizes.workspace_bytes)} more where the file is read through a "
+        "callback",
+        f"a microcontroller (EENS_SMALL): a workspace of {size(needs.in_memory_bytes)} bytes, or "
+        f"{size(needs.callback_bytes)} through a callback; a member's largest block has "
+        f"{size(needs.block_positions)} values; it may be built with "
+        f"{' '.join(needs.switches) or 'no switch'}",
     ]
     return "\n".join([*lines, "", render(header, rows)])
 

@@ -95,13 +95,14 @@ def test_inspect_accounts_for_every_bit(encoded, capsys):
     assert sum(found[f"{part}_bits"] for part in parts) == 8 * found["file_bytes"]
     assert found["file_bytes"] == encoded.stat().st_size
     assert {"format_version", "members", "float32_bytes", "int8_bytes", "bits_per_member_weight",
-            "workspace_bytes"} <= set(found)  # fmt: skip
+            "workspace_bytes", "microcontroller"} <= set(found)  # fmt: skip
     assert {"name", "shape", "method", "coder", "bits", "copies", "file_bits"} <= set(
         found["tensors"][0]
     )
     code, out, _ = run(capsys, "inspect", encoded)
     assert code == 0
     assert "a device needs: flash" in out
+    assert "a microcontroller (EENS_SMALL): a workspace of" in out
     with Container.open(encoded) as container:
         assert container.workspace_bytes > 0  # entropy-coded: its tables
         assert f"a workspace of {container.workspace_bytes:,} bytes".replace(",", " ") in out

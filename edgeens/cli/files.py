@@ -28,15 +28,17 @@ def add_commands(commands: Any) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> None:
+    from edgeens.container.footprint import footprint
     from edgeens.container.sizes import measure
     from edgeens.decoder import Container
 
-    sizes = measure(Path(options.file).read_bytes())
+    data = Path(options.file).read_bytes()
+    sizes, needs = measure(data), footprint(data)
     if options.json:
-        print(json.dumps(asdict(sizes)))
+        print(json.dumps(asdict(sizes) | {"microcontroller": asdict(needs)}))
         return
     with Container.open(options.file) as container:
-        print(show.inspection(sizes, container.workspace_bytes))
+        print(show.inspection(sizes, container.workspace_bytes, needs))
 
 
 def _verify(options: argparse.Namespace) -> None:

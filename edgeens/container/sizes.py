@@ -143,7 +143,9 @@ def measure(data: bytes) -> Sizes:
         float32_bytes=float_bytes,
         int8_bytes=int8_bytes,
         bits_per_member_weight=8 * (len(data) - described) / coded if coded else None,
-        workspace_bytes=max((_workspace(data, tensor) for tensor in container.tensors), default=0),
+        workspace_bytes=max(
+            (largest_piece(data, tensor) for tensor in container.tensors), default=0
+        ),
         tensors=tensors,
         **_sum([whole, *tensors]),
     )
@@ -244,8 +246,8 @@ def _plain_bytes(tensors: Iterable[StoredTensor], members: int) -> tuple[int, in
     return float_bytes, int8_bytes, coded
 
 
-def _workspace(data: bytes, tensor: StoredTensor) -> int:
-    """Bytes of the largest common part or lane (S7)."""
+def largest_piece(data: bytes, tensor: StoredTensor) -> int:
+    """Bytes of the largest common part or lane of a tensor (S7): what has to be in one piece."""
     record = tensor.record
     largest = max((end - start for start, end, _ in tensor.blocks), default=0)
     if record.lanes == 0 or largest == 0:

@@ -1,0 +1,57 @@
+"""What `inspect` says a microcontroller needs is what the small build of the C decoder says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgeens.container.footprint import footprint
+
+ROOT = Path(__file__).parents[1]
+VECTORS = sorted((ROOT / "tests" / "vectors" / "good").glob("*.eens"))
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """The program native/test/workspace.c of a small build."""
+    compiler = os.environ.get("CC", "cc")
+    if shutil.which(compiler) is None:
+        pytest.skip("no C compiler")
+    program = tmp_path_factory.mktemp("workspace") / "workspace"
+    sources = sorted((ROOT / "native" / "src").glob("*.c"))
+    subprocess.run(
+        [compiler, "-O1", "-ffp-contract=off", "-DEENS_SMALL", f"-I{ROOT}/native/include",
+         str(ROOT / "native" / "test" / "workspace.c"), *map(str, sources), "-o", str(program)],
+        check=True,
+    )  # fmt: skip
+    return program
+
+
+def test_the_workspace_is_that_of_the_small_build(workspace):
+    for path in VECTORS:
+        done = subprocess.run([workspace, path], check=True, capture_output=True, text=True)
+        needs = footprint(path.read_bytes())
+        expected = [needs.in_memory_bytes, needs.callback_bytes]
+        assert list(map(int, done.stdout.split())) == expected, path.name
+
+
+@pytest.mark.parametrize(
+    ("name", "switches"),
+    [
+        ("mcu", {"EENS_NO_DRAWN", "EENS_NO_ENTROPY"}),
+        ("joint", {"EENS_NO_SHARED", "EENS_NO_DRAWN", "EENS_NO_FILTER"}),
+        ("filtered_mcu", {"EENS_NO_SHARED"}),
+    ],
+)
+def test_the_switches_are_those_of_what_the_file_does_not_use(name, switches):
+    path = ROOT / "tests" / "vectors" / "good" / f"{name}.eens"
+    assert set(footprint(path.read_bytes()).switches) == switches
+
+
+def test_a_block_is_counted_in_values_of_one_member():
+    path = ROOT / "tests" / "vectors" / "good" / "mcu.eens"
+    assert footprint(path.read_bytes()).block_positions == 1024
