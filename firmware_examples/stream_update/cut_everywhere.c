@@ -10,7 +10,7 @@
 
 #define CHUNK 61u /* bytes at a time, as a serial line hands them over; no divisor of a page */
 
-static uint8_t workspace[16384];
+static uint8_t workspace[1u << 17]; /* of a desktop build; a board needs far less */
 
 typedef struct container {
     uint8_t bytes[SLOT];
