@@ -1,4 +1,4 @@
-/* Drawn members (S9) by vector kernels: some hundreds of positions at a time, the parents are split
+/* Drawn members (S9) by vector kernels: a thousand positions at a time, the parents are split
  * once, then each pair of members draws from what they came to, straight into float32, or into
  * codes that eens_put_all turns into the rest. */
 #include "eens_vector.h"

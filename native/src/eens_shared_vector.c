@@ -1,4 +1,4 @@
-/* Shared bits of up to four members (S8) by vector kernels: some hundreds of positions at a time,
+/* Shared bits of up to four members (S8) by vector kernels: a thousand positions at a time,
  * each stream becomes bytes, those become codes, and the codes go on into the output.
  *
  * Each stream may be read up to the end of the block: what stands behind the stream's end is only
@@ -7,7 +7,7 @@
 
 #if !defined(EENS_NO_SHARED) && defined(EENS_VECTOR)
 
-#define CHUNK 512u /* positions; a multiple of EENS_EXPAND */
+#define CHUNK 1024u /* positions; a multiple of EENS_EXPAND */
 #define SLACK 160u /* fields unpacked too many, and EENS_EXPAND patterns' digits read behind */
 
 /* The lists of patterns (S8), by members: the cluster of member 1, 2, 3, and the number of clusters. */
