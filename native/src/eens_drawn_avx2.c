@@ -41,6 +41,7 @@ WITH_AVX2 static inline __m256i split16(const split_rows *rows, const int8_t *pa
     __m256i part = _mm256_mulhi_epi16(_mm256_add_epi16(rest, rest), rows->limit_factor);
     __m256i limit = _mm256_add_epi16(_mm256_mullo_epi16(rest, rows->limit_whole), part);
     __m256i ones = _mm256_set1_epi32(0xFFFF);
+    EENS_UNROLL
     for (uint32_t k = 0; k < 2; k++) {
         __m128i half = k == 0 ? _mm256_castsi256_si128(limit) : _mm256_extracti128_si256(limit, 1);
         __m256i raised = _mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16);
@@ -78,6 +79,7 @@ WITH_AVX2 uint32_t eens_split_values(const eens_split *split, const int8_t *pare
     __m256 one = _mm256_set1_ps(1);
     for (uint32_t i = 0; i < count; i += 16) {
         __m256i codes = split16(&rows, parents + i, limits + i, &most);
+        EENS_UNROLL
         for (uint32_t k = 0; k < 2; k++) {
             __m128i half =
                 k == 0 ? _mm256_castsi256_si128(codes) : _mm256_extracti128_si256(codes, 1);
@@ -175,6 +177,7 @@ WITH_AVX2 void eens_draw_codes(eens_draw draw, uint32_t first, uint32_t count,
         __m256i low = load(lower + i);
         __m256i evens[4];
         __m256i odds[4];
+        EENS_UNROLL
         for (uint32_t k = 0; k < 4; k++) { /* all ones, -1, where the code is g + 1 */
             __m256i x = mixed(&from);
             __m256i limit = load(limits + i + 8 * k);

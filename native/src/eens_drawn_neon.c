@@ -116,6 +116,7 @@ void eens_draw_values(eens_draw draw, uint32_t first, uint32_t count, const uint
         float32x4x4_t high = vld1q_f32_x4(upper);
         float32x4_t evens[4];
         float32x4_t odds[4];
+        EENS_UNROLL
         for (uint32_t k = 0; k < 4; k++) {
             uint32x4_t x = mixed(&from);
             uint32x4_t is_upper = vcgeq_u32(limit.val[k], even_words(x));
@@ -123,9 +124,11 @@ void eens_draw_values(eens_draw draw, uint32_t first, uint32_t count, const uint
             is_upper = vcgeq_u32(limit.val[k], x);
             odds[k] = vbslq_f32(is_upper, high.val[k], low.val[k]);
         }
+        EENS_UNROLL
         for (uint32_t k = 0; k < 4; k++) { /* in a row, so that they are stored in pairs */
             vst1q_f32(even + 4 * k, evens[k]);
         }
+        EENS_UNROLL
         for (uint32_t k = 0; k < 4; k++) {
             vst1q_f32(odd + 4 * k, odds[k]);
         }
@@ -152,6 +155,7 @@ void eens_draw_codes(eens_draw draw, uint32_t first, uint32_t count, const uint3
         int8x16_t low = vld1q_s8(lower + i);
         uint32x4_t evens[4];
         uint32x4_t odds[4];
+        EENS_UNROLL
         for (uint32_t k = 0; k < 4; k++) { /* all ones, -1, where the code is g + 1 */
             uint32x4_t x = mixed(&from);
             evens[k] = vcgeq_u32(limit.val[k], even_words(x));

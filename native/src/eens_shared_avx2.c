@@ -48,6 +48,7 @@ WITH_AVX2 static inline quads fetch(const eens_share_table *table, const uint8_t
     const uint8_t *lower = *digits;
     const uint8_t *upper = lower + sums[0] + sums[1] + sums[2] + sums[3];
     places = transposed(places);
+    EENS_UNROLL
     for (uint32_t k = 0; k < 4; k++) {
         __m256i window = _mm256_inserti128_si256(
             _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)lower)),
@@ -73,12 +74,14 @@ WITH_AVX2 EENS_ALWAYS_INLINE bool expand(eens_expansion *from, uint32_t levels, 
         quads sums = {{faults, faults, faults, faults}};
         if (levels >= 2) {
             sums = fetch(from->table, from->patterns[0] + at, &digits4);
+            EENS_UNROLL
             for (uint32_t k = 0; k < 4; k++) {
                 sums.row[k] = look_up(from->digit_codes, sums.row[k]);
             }
         }
         if (levels >= 3) {
             quads eights = fetch(from->table, from->patterns[1] + at, &digits8);
+            EENS_UNROLL
             for (uint32_t k = 0; k < 4; k++) {
                 sums.row[k] = _mm256_add_epi8(sums.row[k], eights.row[k]);
             }
@@ -86,6 +89,7 @@ WITH_AVX2 EENS_ALWAYS_INLINE bool expand(eens_expansion *from, uint32_t levels, 
         sums = transposed(sums);
         faults = _mm256_or_si256(
             faults, _mm256_and_si256(_mm256_and_si256(bases, _mm256_srli_epi16(bases, 1)), fault));
+        EENS_UNROLL
         for (uint32_t m = 0; m < 4; m++) {
             __m256i base = look_up(from->base_codes, _mm256_and_si256(bases, two));
             if (levels >= 2) {

@@ -14,6 +14,7 @@ typedef struct quads {
 
 static inline quads transposed(quads from) {
     uint32x4_t row[4];
+    EENS_UNROLL
     for (uint32_t k = 0; k < 4; k++) {
         row[k] = vreinterpretq_u32_u8(from.row[k]);
     }
@@ -77,12 +78,14 @@ EENS_ALWAYS_INLINE bool expand(eens_expansion *from, uint32_t levels, uint32_t c
         quads sums = {{none, none, none, none}};
         if (levels >= 2) {
             sums = fetch(table, from->patterns[0] + at, &digits4);
+            EENS_UNROLL
             for (uint32_t k = 0; k < 4; k++) {
                 sums.row[k] = vqtbl1q_u8(digit_codes, sums.row[k]);
             }
         }
         if (levels >= 3) {
             quads eights = fetch(table, from->patterns[1] + at, &digits8);
+            EENS_UNROLL
             for (uint32_t k = 0; k < 4; k++) {
                 sums.row[k] = vaddq_u8(sums.row[k], eights.row[k]);
             }
@@ -93,6 +96,7 @@ EENS_ALWAYS_INLINE bool expand(eens_expansion *from, uint32_t levels, uint32_t c
         faults = vorrq_u8(faults, vandq_u8(bases, vshrq_n_u8(bases, 1)));
         uint8x16_t fields[4] = {vandq_u8(bases, two), vandq_u8(vshrq_n_u8(bases, 2), two),
                                 vandq_u8(vshrq_n_u8(bases, 4), two), vshrq_n_u8(bases, 6)};
+        EENS_UNROLL
         for (uint32_t m = 0; m < 4; m++) {
             uint8x16_t sum = vaddq_u8(vqtbl1q_u8(base_codes, fields[m]), sums.row[m]);
             vst1q_u8((uint8_t *)codes + (size_t)m * stride + at, sum);

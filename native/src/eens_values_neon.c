@@ -22,6 +22,7 @@ static inline void store(void *output, uint32_t at, float32x4x4_t all, bool is_h
         vst1q_f32_x4((float *)output + at, all);
         return;
     }
+    EENS_UNROLL
     for (uint32_t k = 0; k < 4; k++) {
         /* To nearest, ties to even: the mode that the product was rounded in too. */
         vst1_u16((uint16_t *)output + at + 4 * k,
@@ -49,6 +50,7 @@ EENS_ALWAYS_INLINE void scale_each(int8x16_t zero_point, const uint8_t *scales,
                                    void *output) {
     for (uint32_t i = 0; i < count; i += 16) {
         float32x4x4_t all = differences(vld1q_s8(codes + i), zero_point);
+        EENS_UNROLL
         for (uint32_t k = 0; k < 4; k++) {
             const uint8_t *bytes = scales + 4 * (size_t)i + 16 * k;
             float32x4_t scale = vreinterpretq_f32_u8(vld1q_u8(bytes));

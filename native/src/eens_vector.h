@@ -21,6 +21,13 @@
 #define EENS_VECTOR 1
 #endif
 
+/* Before loops over four registers, which gcc at -O2 would keep as loops over memory. */
+#if defined(__clang__)
+#define EENS_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define EENS_UNROLL _Pragma("GCC unroll 4")
+#endif
+
 /* How values are made, from slow to fast. Streamed: past the caches, as memcpy writes what is too
  * large for them; stores of x86-64 otherwise read every line before they overwrite it. */
 enum { EENS_BY_SCALAR = 0, EENS_BY_VECTOR = 1, EENS_STREAMED = 2 };
