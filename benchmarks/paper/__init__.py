@@ -1,0 +1,1 @@
+"""The papers' experiments, each one command: `python -m benchmarks.paper NAME --data DIR`."""
