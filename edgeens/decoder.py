@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import pairwise
 from types import TracebackType
 from typing import Any
 
@@ -45,6 +46,10 @@ _FORMATS = {
 # Codes a thread must have to do before starting it pays (it costs some 0.1 ms).
 _WORTH_A_THREAD = 1 << 17
 
+# Bytes of a mapped file that may be in memory where its pages are not to be kept; letting them go
+# and getting them again costs a few milliseconds for every 10 MB.
+_FEW_BYTES = 1 << 22
+
 
 class Container:
     """An open container: what it holds, and its tensors on demand. Use it as a context manager.
@@ -62,12 +67,21 @@ class Container:
         sections: every section by its type, in the order of the file.
     """
 
-    def __init__(self, data: Any, *, path: str | None = None, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        data: Any,
+        *,
+        path: str | None = None,
+        limit: int | None = None,
+        keep_pages: bool = True,
+    ) -> None:
         """Open a buffer: see Container.open and Container.from_bytes."""
         if limit is not None and not 0 < limit < 1 << 64:
             raise DataError(f"limit must be a positive number of bytes, but is {limit}")
         self._path = path
         self._mapping = data if isinstance(data, mmap.mmap) else None
+        can_drop = self._mapping is not None and hasattr(mmap, "MADV_DONTNEED")  # not on Windows
+        self._drops_pages = can_drop and not keep_pages and len(data) > _FEW_BYTES
         # Holds the buffer, and so the mapping of a file, until nobody uses it any more.
         self._memory: Any = ffi.from_buffer(data)
         self._file = ffi.new("eens_file *")
@@ -88,13 +102,18 @@ class Container:
         self.sections = {info.type: info for info in loaded}
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, limit: int | None = None) -> Container:
+    def open(
+        cls, path: str | os.PathLike[str], *, limit: int | None = None, keep_pages: bool = True
+    ) -> Container:
         """Map a file into memory and check its structure; no tensor is decoded yet.
 
         Args:
             path: a file that nobody changes while the container is open.
             limit: the largest decoded tensor, in bytes over all copies, that the caller is ready
                 for.
+            keep_pages: whether what was read of the file may stay in this process's memory. If
+                not, a few megabytes of it do, and the rest stays in the system's cache alone,
+                from which calls get it again.
 
         Raises:
             FormatError: it is not a container, is damaged, or holds a larger tensor.
@@ -104,7 +123,7 @@ class Container:
         with open(name, "rb") as file:
             empty = os.fstat(file.fileno()).st_size == 0  # such a file cannot be mapped
             data = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return cls(data, path=name, limit=limit)
+        return cls(data, path=name, limit=limit, keep_pages=keep_pages)
 
     @classmethod
     def from_bytes(cls, data: Any, *, limit: int | None = None) -> Container:
@@ -317,14 +336,20 @@ class Container:
             workspace = ffi.new("char[]", size[0])  # one for each thread
             arguments = (record, request, workspace, size[0], output, room, where)
             self._call(lib.eens_decode, *arguments, where=where)
+            if self._drops_pages and self._mapping is not None:
+                self._mapping.madvise(mmap.MADV_DONTNEED)
 
         copies = info.copies if member < 0 else 1
-        parts = max(1, min(threads, info.block_count, elements * copies // _WORTH_A_THREAD))
+        workers = max(1, min(threads, info.block_count, elements * copies // _WORTH_A_THREAD))
+        parts = workers
+        if self._drops_pages:  # every block is read whole, and has about a byte for each code
+            parts = max(workers, min(info.block_count, elements * info.copies // _FEW_BYTES))
         cuts = [info.block_count * i // parts for i in range(parts + 1)]
-        if parts == 1:
-            decode(0, info.block_count)
+        if workers == 1:
+            for begin, end in pairwise(cuts):
+                decode(begin, end)
             return
-        with ThreadPoolExecutor(parts) as pool:
+        with ThreadPoolExecutor(workers) as pool:
             list(pool.map(decode, cuts[:-1], cuts[1:]))
 
     def _check_section(self, number: int) -> None:

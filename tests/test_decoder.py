@@ -384,6 +384,22 @@ def test_a_file_is_opened_where_it_lies(tmp_path):
         Container.open(tmp_path / "none.eens")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("keep_pages", [True, False])
+def test_pages_of_a_file_that_are_not_kept_leave_the_memory(tmp_path, keep_pages, threads):
+    values = RNG.integers(-100, 101, (2, 400, 9000)).astype(np.int8)
+    path = tmp_path / "large.eens"
+    path.write_bytes(serialise(CodedEnsemble(2, (CodedTensor("w", "float32", values, grid(8)),))))
+    with Container.open(path, keep_pages=keep_pages) as opened:
+        assert np.array_equal(opened.decode("w", as_="int8", threads=threads), values)
+        assert np.array_equal(opened.decode("w", as_="int8", member=1), values[1])
+        mapped = re.search(
+            rf"{path}\n.*?^Rss: *(\d+) kB", Path("/proc/self/smaps").read_text(), re.S | re.M
+        )
+        assert mapped is not None
+        assert (int(mapped[1]) * 1024 > path.stat().st_size // 2) == keep_pages
+
+
 def test_an_empty_file_is_refused(tmp_path):
     path = tmp_path / "empty.eens"
     path.touch()
