@@ -1,4 +1,4 @@
-"""From ONNX files to one container, in one call: the whole encoder side of the pipeline."""
+"""From members' files to one container, in one call: the whole encoder side of the pipeline."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def encode(
     members: Sequence[PathLike],
     path: PathLike,
     *,
+    graph: PathLike | None = None,
     method: Literal["auto", "plain", "shared"] = "auto",
     bits: int = 8,
     lambda4: Lambda | None = None,
@@ -79,10 +80,12 @@ def encode(
     data: PathLike | None = None,
     progress: Step | None = None,
 ) -> Encoding:
-    """Encode ONNX members, or one ONNX model from which members are drawn, into *path*.
+    """Encode members, or one model from which members are drawn, into *path*.
 
     Args:
-        members: ONNX files of one architecture; exactly one with *draw*.
+        members: files of one architecture, ONNX unless there is a *graph*; exactly one with *draw*.
+        graph: an ONNX file whose initializers have the names of the members' tensors; the members
+            are safetensors files or PyTorch state dicts then.
         path: the file to write; an older one stays whole until the new one is complete.
         method: "plain" (each member's codes), "shared" (Bits-Ensemble digits), or "auto": for each
             tensor the smallest of plain, shared and joint at equal codes.
@@ -119,14 +122,15 @@ def encode(
         BudgetError: the budget cannot be read or kept.
         DataError: the calibration data does not fit the model, or holds NaN.
         MembersError: the members do not form an ensemble, or hold NaN or infinite weights.
-        MissingPackageError: the package onnx is not installed.
+        MissingPackageError: the package onnx, or safetensors or torch for such members, is not
+            installed.
         OSError: a file cannot be read or written.
     """
     from edgeens.onnx.members import load_members
 
     wanted = None if budget is None else parse_budget(budget)
     _check_options(wanted, draw=draw, data=data, calibration=calibration)
-    ensemble = load_members(members, exclude=exclude)
+    ensemble = load_members(members, graph=graph, exclude=exclude)
     exact = _exact(ensemble, profile=profile, block=block)
     inputs = _layer_inputs(ensemble, calibration, None if wanted else progress)
     notes = _plainly_rounded(ensemble, inputs)

@@ -18,6 +18,7 @@ ROOMS = {
     "ensemble": set(),
     "coded": set(),
     "atomic": set(),
+    "state_files": {"errors"},
     "progress": set(),
     "tables": set(),
     "records": set(),
@@ -35,7 +36,7 @@ ROOMS = {
     "selective": {"errors", "arrays"},
     "onnx": {
         *("errors", "ensemble", "coded", "decoder", "records", "uncertainty", "atomic"),
-        "early_exit",
+        *("early_exit", "state_files"),
     },
     "data": {"errors", "atomic", "decoder", "uncertainty"},
     "datasets": {"errors", "atomic"},
@@ -52,10 +53,11 @@ TOP = {
 
 # The only rooms that may import a framework at all.
 FRAMEWORKS = {
-    "torch": {"torch", "demo/train_members"},
+    "torch": {"torch", "demo/train_members", "state_files"},
     "onnx": {"onnx"},
     "onnxruntime": {"onnx", "demo/train_members"},
     "cffi": {"_native_build"},
+    "safetensors": {"state_files"},
     "sklearn": {"demo/train_members"},
     "ivon": {"torch/sampling/ivon"},
     "zstandard": {"size_table"},

@@ -16,11 +16,18 @@ DEFAULT_BITS = 8
 
 def add_commands(commands: Any) -> None:
     """Add `encode`."""
-    text = "encode ONNX members, or one model to draw members from, into one file"
+    text = "encode members, or one model to draw members from, into one file"
     parser = commands.add_parser("encode", help=text, description=text)
     add = parser.add_argument
-    add("members", nargs="+", metavar="MODEL.onnx", help="members of one architecture")
+    add(
+        "members",
+        nargs="+",
+        metavar="MODEL",
+        help="members of one architecture: .onnx; or, with --graph, .safetensors or PyTorch state "
+        "dicts (.pt, .pth, .th)",
+    )
     add("-o", "--output", required=True, metavar="FILE.eens")
+    add("--graph", metavar="MODEL.onnx", help="graph for members that are weights alone")
     add(
         "--method", choices=["auto", "plain", "shared"], default="auto", help="default: %(default)s"
     )
@@ -72,6 +79,7 @@ def _encode(options: argparse.Namespace) -> None:
         encoding = encode(
             options.members,
             options.output,
+            graph=options.graph,
             method=options.method,
             bits=options.bits,
             lambda4=options.lambda4,

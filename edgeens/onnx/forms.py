@@ -27,6 +27,10 @@ _VARINT, _BYTES = 0, 2  # wire types
 
 DEQUANTIZE_OPSET = 13  # the first whose DequantizeLinear knows an axis
 
+# The zero point is said although it is 0: where it is left out, ONNX Runtime 1.20 moves the node
+# behind a Gather and puts a QuantizeLinear there, whose type it then gets wrong.
+ZERO_POINT = "edgeens.zero_point"
+
 
 @dataclass(frozen=True)
 class Codes:
@@ -46,7 +50,9 @@ class Codes:
 def coded_tensors(container: Container) -> dict[str, Codes]:
     """The tensors that a graph can take as codes: float32, with the code 0 for 0."""
     return {
-        info.name: Codes(info.shape, info.channel_axis, info.scale_count)
+        info.name: Codes(
+            info.shape, info.channel_axis if info.scale_count > 1 else None, info.scale_count
+        )
         for info in container.tensors
         if info.bits and info.dtype == "float32" and info.zero_point == 0
     }
@@ -80,12 +86,13 @@ def with_codes(model: bytes, weights: Mapping[str, Codes]) -> bytes:
     product of scale and code (SPEC S4.4). Needs opset 13; raises FormatError for a damaged graph.
     """
     nodes, inputs = [], []
+    zero = _field(2, NUMBERS["int8"]) + _field(8, ZERO_POINT.encode()) + _field(9, b"\0")
     for name, weight in weights.items():
         inputs.append(_value_info(codes_name(name), NUMBERS["int8"], weight.shape))
         scales = () if weight.axis is None else (weight.scales,)
         inputs.append(_value_info(scales_name(name), NUMBERS["float32"], scales))
         nodes.append(_dequantize(name, weight.axis))
-    return _edited(model, weights, first_nodes=nodes, inputs=inputs, initializers=())
+    return _edited(model, weights, first_nodes=nodes, inputs=inputs, initializers=(zero,))
 
 
 def with_constants(model: bytes, weights: Mapping[str, tuple[int, tuple[int, ...]]]) -> bytes:
@@ -145,6 +152,8 @@ def _value_info(name: str, dtype: int, shape: Sequence[int]) -> bytes:
 
 def _dequantize(name: str, axis: int | None) -> bytes:
     node = _field(1, codes_name(name).encode()) + _field(1, scales_name(name).encode())
+    if axis is None:
+        node += _field(1, ZERO_POINT.encode())
     node += _field(2, name.encode()) + _field(4, b"DequantizeLinear")
     if axis is not None:
         node += _field(5, _field(1, b"axis") + _field(3, axis) + _field(20, _INT))

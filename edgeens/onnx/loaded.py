@@ -102,7 +102,7 @@ def decode_codes(container: Container, coded: dict[str, Codes], *, threads: int)
         codes: Arrays = [{} for _ in range(container.members)]
         _decode(container, info, codes, threads=threads, as_="int8")
         scales = container.scales(info.name)
-        scales = scales if info.channel_axis is not None else scales.reshape(())
+        scales = scales if coded[info.name].axis is not None else scales.reshape(())
         for arrays, own in zip(members, codes, strict=True):
             arrays[codes_name(info.name)] = own[info.name]
             arrays[scales_name(info.name)] = scales

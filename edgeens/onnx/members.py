@@ -1,4 +1,4 @@
-"""ONNX files in: members of one architecture become an Ensemble.
+"""Files in: members of one architecture become an Ensemble.
 
 First stage of the pipeline, before quantize. The files must agree in everything but the values of
 their stored tensors; those values are taken out, and the graph without them becomes a section.
@@ -22,7 +22,9 @@ from edgeens.onnx.elements import FLOATS, NAMES
 from edgeens.onnx.graph import walk_model
 from edgeens.onnx.package import DecodeError, onnx
 from edgeens.onnx.skeleton import build_skeleton
+from edgeens.onnx.states import fill_graph
 from edgeens.onnx.task import Shape, describe_output
+from edgeens.state_files import is_state_file, read_state
 
 PathLike = str | os.PathLike[str]
 
@@ -36,12 +38,13 @@ _PATH = re.compile(r"""(?:^|[\s"'=,;(\[])(?:~|[A-Za-z]:|file:)?[/\\]+\w""")
 def load_members(
     paths: Sequence[PathLike],
     *,
+    graph: PathLike | None = None,
     exclude: Sequence[str] = (),
     task: str | None = None,
     class_axis: int | None = None,
     output: str | None = None,
 ) -> Ensemble:
-    """Read one ONNX file a member.
+    """Read one ONNX file a member, or one file of weights a member and a *graph* for all.
 
     The models must have the same nodes in the same order, with the same attributes, inputs and
     outputs; only the values of their stored tensors may differ. Names of nodes and of inner values
@@ -49,6 +52,8 @@ def load_members(
 
     Args:
         paths: 1 to 64 files; external data is read from the folder of its model.
+        graph: an ONNX file whose initializers have the names of the tensors in *paths*, which are
+            safetensors files or PyTorch state dicts then.
         exclude: patterns (*, ?, [...]) of the names of tensors that are kept exactly.
         task: "classification", "multilabel" or "regression", if the graph does not tell.
         class_axis: axis of the classes in the output, the batch axis being 0.
@@ -62,20 +67,37 @@ def load_members(
     if not 1 <= len(paths) <= MOST_MEMBERS:
         raise MembersError(f"an ensemble has 1 to {MOST_MEMBERS} members, but {len(paths)} given")
     files = [os.fspath(path) for path in paths]
-    models = [_read_model(file) for file in files]
+    models = _read_models(files, None if graph is None else os.fspath(graph))
     walks = [walk_model(model, file) for model, file in zip(models, files, strict=True)]
     for walk, file in zip(walks[1:], files[1:], strict=True):
         check_same_graph(walks[0], walk, files=(files[0], file))
     chosen = choose_tensors(walks, files=files, exclude=exclude)
     origin = _origin(models[0])
     skeletons = build_skeleton(walks[0], [weight for weight, _ in chosen])
-    (graph,) = skeletons.values()
-    described = _describe(graph, files[0], task=task, class_axis=class_axis, output=output)
+    (skeleton,) = skeletons.values()
+    described = _describe(skeleton, files[0], task=task, class_axis=class_axis, output=output)
     return Ensemble(
         members=len(files),
         tensors=tuple(tensor for _, tensor in chosen),
         skeletons=skeletons,
         metadata=described | origin,
+    )
+
+
+def _read_models(files: Sequence[str], graph: str | None) -> list[Any]:
+    """A model a member, from files of both or of weights alone."""
+    for file in files:
+        if is_state_file(file) != (graph is not None):
+            raise MembersError(
+                f"{file} holds weights without a graph: give the graph as well, --graph MODEL.onnx"
+                if graph is None
+                else f"{file} is not a file of weights alone (.safetensors, .pt, .pth or .th), "
+                "which a graph (--graph) goes with"
+            )
+    if graph is None:
+        return [_read_model(file) for file in files]
+    return fill_graph(
+        _read_model(graph), [read_state(file) for file in files], graph=graph, files=files
     )
 
 

@@ -13,11 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from edgeens.atomic import replacing
 from edgeens.decoder import Container
 from edgeens.errors import DataError
 from edgeens.onnx.elements import NUMBERS, Array, numpy_type
-from edgeens.onnx.forms import DEQUANTIZE_OPSET, Codes, coded_tensors, codes_name, scales_name
+from edgeens.onnx.forms import (
+    DEQUANTIZE_OPSET,
+    ZERO_POINT,
+    Codes,
+    coded_tensors,
+    codes_name,
+    scales_name,
+)
 from edgeens.onnx.graph import Proto
 from edgeens.onnx.judgement import judge
 from edgeens.onnx.package import onnx
@@ -143,6 +152,8 @@ def _branch_out(model: Proto, container: Container, coded: dict[str, Codes]) -> 
     common = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
     common |= {tensor.values.name for tensor in graph.sparse_initializer}
     common |= {name for name, count in copies.items() if count == 1}
+    if any(codes.axis is None for codes in coded.values()):
+        graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((), np.int8), ZERO_POINT))
     for name, codes in coded.items():
         for member in range(copies[name]):
             graph.node.append(_dequantize(name, member, copies[name], codes.axis))
@@ -156,10 +167,10 @@ def _branch_out(model: Proto, container: Container, coded: dict[str, Codes]) -> 
 
 def _dequantize(name: str, member: int, copies: int, axis: int | None) -> Proto:
     own = _copy_name(name, member, copies)
-    options = {} if axis is None else {"axis": axis}
-    return onnx.helper.make_node(
-        "DequantizeLinear", [codes_name(own), scales_name(name)], [own], **options
-    )
+    inputs = [codes_name(own), scales_name(name)]
+    if axis is None:
+        return onnx.helper.make_node("DequantizeLinear", [*inputs, ZERO_POINT], [own])
+    return onnx.helper.make_node("DequantizeLinear", inputs, [own], axis=axis)
 
 
 def _rename(graph: Proto, prefix: str, common: set[str]) -> None:
