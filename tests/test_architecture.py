@@ -48,7 +48,7 @@ ROOMS = {
 }
 TOP = {
     *("__init__", "cli", "encoder", "smallest", "trial", "curve", "evaluate", "show", "demo"),
-    *("calibrate", "exit_picture", "_native_build", "__main__"),
+    *("calibrate", "exit_picture", "_native_build", "__main__", "outputs", "judge"),
 }
 
 # The only rooms that may import a framework at all.

@@ -26,7 +26,7 @@ def run_files(
         MembersError: a file cannot be loaded, or its outputs are not those of the first.
         MissingPackageError: onnxruntime is not installed.
     """
-    outputs = [_run_file(os.fspath(path), x) for path in paths]
+    outputs = [MemberFile(path).run(x) for path in paths]
     for path, found in zip(paths, outputs, strict=True):
         if {name: array.shape for name, array in found.items()} != {
             name: array.shape for name, array in outputs[0].items()
@@ -35,18 +35,35 @@ def run_files(
     return {name: np.stack([found[name] for found in outputs]) for name in outputs[0]}
 
 
-def _run_file(path: str, x: Array | Mapping[str, Array]) -> dict[str, Array]:
-    runtime = import_runtime()
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    try:
-        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no common base but this
-        raise MembersError(f"ONNX Runtime cannot load {path}: {error}") from error
-    names = [item.name for item in session.get_inputs()]
-    feeds = dict(x) if isinstance(x, Mapping) else dict.fromkeys(names[:1], x)
-    try:
-        values = session.run(None, feeds)
-    except Exception as error:
-        raise DataError(f"{path} cannot run on this input: {error}") from error
-    return {item.name: value for item, value in zip(session.get_outputs(), values, strict=True)}
+class MemberFile:
+    """One .onnx file, ready to run.
+
+    Attributes:
+        rows: how many rows a run takes, if the graph fixes it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Load it; raises MembersError and MissingPackageError as `run_files` does."""
+        self._path = os.fspath(path)
+        runtime = import_runtime()
+        options = runtime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = runtime.InferenceSession(
+                self._path, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's errors have no common base but this
+            raise MembersError(f"ONNX Runtime cannot load {self._path}: {error}") from error
+        first = [tuple(item.shape)[:1] for item in self._session.get_inputs()]
+        self.rows = first[0][0] if first and first[0] and isinstance(first[0][0], int) else None
+
+    def run(self, x: Array | Mapping[str, Array]) -> dict[str, Array]:
+        """Its outputs by name, each (batch, ...). Raises DataError if *x* does not fit."""
+        names = [item.name for item in self._session.get_inputs()]
+        feeds = dict(x) if isinstance(x, Mapping) else dict.fromkeys(names[:1], x)
+        try:
+            values = self._session.run(None, feeds)
+        except Exception as error:
+            raise DataError(f"{self._path} cannot run on this input: {error}") from error
+        outputs = [item.name for item in self._session.get_outputs()]
+        return dict(zip(outputs, values, strict=True))

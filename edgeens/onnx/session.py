@@ -195,6 +195,11 @@ class Session:
         return self._members.count
 
     @property
+    def rows(self) -> int | None:
+        """How many rows a run takes, if the graph fixes it."""
+        return self._fixed
+
+    @property
     def input_names(self) -> list[str]:
         """The model's inputs."""
         return [item.name for item in self._inputs]
