@@ -32,5 +32,9 @@ class BudgetError(EdgeensError):
     """A budget cannot be read, or no file that the encoder can make keeps it."""
 
 
+class NotEnoughMemoryError(EdgeensError):
+    """Weights or a run need more memory than there is; the message says what needs less."""
+
+
 class MissingPackageError(EdgeensError):
     """An optional package is not installed; the message says which extra brings it."""

@@ -19,7 +19,8 @@ _SECTION = 15  # SPEC S12: a section is malformed
 
 # Fields of ONNX's messages, by their numbers in onnx.proto.
 _MODEL_GRAPH, _MODEL_OPSET = 7, 8
-_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT = 1, 5, 11
+_GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_INPUT, _GRAPH_OUTPUT = 1, 5, 11, 12
+_NODE_OUTPUT = 2
 _EXTERNAL = 1
 _INT = 2
 
@@ -103,6 +104,30 @@ def with_constants(model: bytes, weights: Mapping[str, tuple[int, tuple[int, ...
     """
     tensors = [_external(name, dtype, shape) for name, (dtype, shape) in weights.items()]
     return _edited(model, weights, first_nodes=(), inputs=(), initializers=tensors)
+
+
+def with_inner_outputs(model: bytes) -> bytes:
+    """The graph with every node's results as outputs too, without type and shape.
+
+    Raises FormatError for a damaged graph.
+    """
+    return b"".join(
+        _field(number, value + _inner_outputs(value))
+        if number == _MODEL_GRAPH and isinstance(value, bytes)
+        else _field(number, value)
+        for number, value in _fields(model)
+    )
+
+
+def _inner_outputs(graph: bytes) -> bytes:
+    known: set[bytes] = {b""}
+    inner: dict[bytes | int, None] = {}  # in the order of the nodes
+    for number, value in _fields(graph):
+        if number == _GRAPH_OUTPUT and isinstance(value, bytes):
+            known.add(_name(value).encode())
+        if number == _GRAPH_NODE and isinstance(value, bytes):
+            inner |= {name: None for field, name in _fields(value) if field == _NODE_OUTPUT}
+    return b"".join(_field(_GRAPH_OUTPUT, _field(1, name)) for name in inner if name not in known)
 
 
 def _edited(

@@ -23,13 +23,18 @@ def available_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | N
     return min(known, default=None)
 
 
-def _of_kernel(meminfo: Path) -> int | None:
+def free_swap_bytes(meminfo: Path = _MEMINFO) -> int:
+    """Bytes of swap that nothing uses; 0 if the system does not say."""
+    return _of_kernel(meminfo, "SwapFree:") or 0
+
+
+def _of_kernel(meminfo: Path, key: str = "MemAvailable:") -> int | None:
     try:
         lines = meminfo.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
     for line in lines:
-        if line.startswith("MemAvailable:"):
+        if line.startswith(key):
             return int(line.split()[1]) * 1024
     return None
 

@@ -1,4 +1,4 @@
-"""Which mode of running fits the memory there is: mode "auto".
+"""Which mode of running fits the memory there is: mode "auto", and refusals of the others.
 
 Between onnx.memory and onnx.session. Decided from what the file's records say, before anything is
 decoded.
@@ -7,7 +7,7 @@ decoded.
 from __future__ import annotations
 
 from edgeens.decoder import Container
-from edgeens.errors import DataError
+from edgeens.errors import DataError, NotEnoughMemoryError
 from edgeens.onnx.elements import numpy_type
 from edgeens.onnx.loaded import coded_inputs
 from edgeens.onnx.runtime import Mode, find_skeleton
@@ -46,6 +46,32 @@ def choose_mode(container: Container, available: int | None, *, optimize: bool) 
     return (
         "streaming",
         f"neither {_megabytes(values)} of values nor {_megabytes(codes)} of codes fit {room}",
+    )
+
+
+def check_room(container: Container, mode: Mode, room: int | None) -> None:
+    """Raise NotEnoughMemoryError where the weights cannot fit in *room* bytes, swap included.
+
+    The system would rather end the process than refuse it memory. None: unknown, so not checked.
+    """
+    if mode == "resident":
+        needed, what, instead = values_bytes(container), "values", "use mode compact or streaming"
+    elif mode == "compact":
+        needed, what, instead = codes_bytes(container), "codes", "use mode streaming"
+    else:
+        needed, what = member_bytes(container), "one member's values"
+        instead = "decode its tensors one by one"
+    if room is not None and needed > room:
+        raise NotEnoughMemoryError(
+            f"not enough memory: mode {mode} needs {_megabytes(needed)} for {what}, and "
+            f"{_megabytes(room)} are available, swap included: {instead}, or end other programs"
+        )
+
+
+def member_bytes(container: Container) -> int:
+    """Bytes of one member's decoded values."""
+    return sum(
+        _elements(info.shape) * numpy_type(info.dtype).itemsize for info in container.tensors
     )
 
 

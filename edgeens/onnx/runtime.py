@@ -12,10 +12,18 @@ from contextlib import nullcontext
 from threading import Lock
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from edgeens.decoder import Container
-from edgeens.errors import DataError, EdgeensError, FormatError, MissingPackageError
+from edgeens.errors import (
+    DataError,
+    EdgeensError,
+    FormatError,
+    MissingPackageError,
+    NotEnoughMemoryError,
+)
 from edgeens.onnx.elements import NUMBERS, Array, runtime_type
-from edgeens.onnx.forms import with_codes, with_constants
+from edgeens.onnx.forms import with_codes, with_constants, with_inner_outputs
 from edgeens.onnx.loaded import (
     Arrays,
     Streamed,
@@ -30,6 +38,9 @@ Mode = Literal["resident", "compact", "streaming"]
 MODES: tuple[str, ...] = get_args(Mode)
 
 _SECTION = 15  # SPEC S12: a section is malformed
+
+# What ONNX Runtime says where an allocation fails, without its arena and with it.
+_NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
 
 
 def find_skeleton(container: Container) -> tuple[str, bytes]:
@@ -133,19 +144,48 @@ class Members:
         """
         if not self._sessions:
             raise EdgeensError("the session is closed; open it again")
+        values = self._inputs_of(feeds)
+        with self._streaming if self._stream is not None else nullcontext():
+            if self._stream is not None:
+                self._stream.load(member)
+            return self._run(self._sessions[member], values | self._feeds[member])
+
+    def inner_sizes(
+        self, inputs: Sequence[Mapping[str, Array]]
+    ) -> list[tuple[int, list[tuple[int, ...]]]]:
+        """For each of *inputs*: bytes of all values that its run makes, and the outputs' shapes.
+
+        Raises DataError if ONNX Runtime cannot run the graph with its inner values as outputs.
+        """
+        constants = self._constants[0] if self._constants else {}
+        session = self._session(with_inner_outputs(self._graph), constants, arena=False)
+        sizes = []
+        for feeds in inputs:
+            with self._streaming if self._stream is not None else nullcontext():
+                found = self._run(session, self._inputs_of(feeds) | self._feeds[0])
+            arrays = [each for each in found if isinstance(each, np.ndarray)]
+            shapes = [np.shape(output) for output in found[: len(self.outputs)]]
+            sizes.append((sum(array.nbytes for array in arrays), shapes))
+        return sizes
+
+    def _inputs_of(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         values: dict[str, Any] = dict(feeds)
         for item in self.inputs:
             if item.type == runtime_type("bfloat16"):
                 values[item.name] = self._value(feeds[item.name], bfloat16=True)
-        with self._streaming if self._stream is not None else nullcontext():
-            if self._stream is not None:
-                self._stream.load(member)
-            try:
-                outputs: list[Array] = self._sessions[member].run(
-                    None, values | self._feeds[member]
-                )
-            except Exception as error:  # its errors have no common base below Exception
-                raise DataError(f"ONNX Runtime cannot run the model: {_reason(error)}") from error
+        return values
+
+    def _run(self, session: Any, values: dict[str, Any]) -> list[Array]:
+        try:
+            outputs: list[Array] = session.run(None, values)
+        except Exception as error:  # its errors have no common base below Exception
+            reason = _reason(error)
+            if isinstance(error, MemoryError) or any(word in reason for word in _NO_MEMORY):
+                raise NotEnoughMemoryError(
+                    "not enough memory to run the model on so many rows: give a smaller batch, or "
+                    f"fewer threads ({reason})"
+                ) from error
+            raise DataError(f"ONNX Runtime cannot run the model: {reason}") from error
         return outputs
 
     def close(self) -> None:
@@ -186,6 +226,7 @@ class Members:
             graph = with_constants(graph, {i.name: (NUMBERS[i.dtype], i.shape) for i in infos})
         # ONNX Runtime does not promise to copy them, so they live as long as the sessions.
         self._constants = [self._wrap(container, arrays) for arrays in self._arrays()]
+        self._graph = graph
         self._sessions = [self._session(graph, own, arena=optimize) for own in self._constants]
         self._feeds = [{} for _ in self._sessions]
 
@@ -195,6 +236,7 @@ class Members:
     def _share_one(self, graph: bytes, feeds: list[dict[str, Any]]) -> None:
         """One session for all members, which differ in what they are fed."""
         self._sessions = [self._session(graph, {}, arena=False)] * self.count
+        self._graph = graph
         self._feeds = feeds
 
     def _wrap(self, container: Container, arrays: Mapping[str, Array]) -> dict[str, Any]:

@@ -15,13 +15,15 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from edgeens.decoder import Container
-from edgeens.early_exit import EarlyExit, Rows, predict_early
-from edgeens.errors import DataError
+from edgeens.early_exit import EarlyExit, predict_early
+from edgeens.early_exit import Rows as Places
+from edgeens.errors import DataError, NotEnoughMemoryError
 from edgeens.onnx.elements import Array
 from edgeens.onnx.inputs import Input, named_arrays, pieces
 from edgeens.onnx.loaded import file_identity
-from edgeens.onnx.memory import available_bytes
-from edgeens.onnx.modes import choose_mode
+from edgeens.onnx.memory import available_bytes, free_swap_bytes
+from edgeens.onnx.modes import check_room, choose_mode
+from edgeens.onnx.pieces import Rows
 from edgeens.onnx.runtime import MODES, Members, Mode
 from edgeens.uncertainty import (
     Prediction,
@@ -79,6 +81,7 @@ class Session:
         Raises:
             DataError: the file holds no graph, the graph cannot be loaded, or an option is wrong.
             FormatError: the file is damaged.
+            NotEnoughMemoryError: the weights do not fit in the mode.
             MissingPackageError: onnxruntime is not installed.
             OSError: the file cannot be read.
         """
@@ -124,22 +127,33 @@ class Session:
         providers: Sequence[Any] | None,
         identity: tuple[object, ...] | None,
     ) -> None:
+        available = available_bytes()
         if mode == "auto":
-            self.mode, self.reason = choose_mode(container, available_bytes(), optimize=optimize)
+            self.mode, self.reason = choose_mode(container, available, optimize=optimize)
         else:
             self.mode, self.reason = cast(Mode, mode), "asked for"
+        check_room(
+            container, self.mode, None if available is None else available + free_swap_bytes()
+        )
         # Members of one file are decoded into one place when they stream, so one runs at a time.
         workers = 1 if self.mode == "streaming" else min(threads, container.members)
-        self._members = Members(
-            container,
-            mode=self.mode,
-            optimize=optimize,
-            threads=threads // workers,
-            decoders=threads,
-            providers=providers,
-            identity=identity,
-        )
+        try:
+            self._members = Members(
+                container,
+                mode=self.mode,
+                optimize=optimize,
+                threads=threads // workers,
+                decoders=threads,
+                providers=providers,
+                identity=identity,
+            )
+        except MemoryError as error:
+            raise NotEnoughMemoryError(
+                f"not enough memory for the weights in mode {self.mode} ({error}): use mode "
+                "compact or streaming, or end other programs"
+            ) from error
         self._workers = workers
+        self._pieces = Rows(self._members, workers=workers)
         self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
         self._metadata = container.metadata | container.calibration
         self._inputs = [
@@ -253,8 +267,9 @@ class Session:
 
         Args:
             x: the model's input, or its inputs by name; type and fixed dims as the model has them.
-            batch: rows (axis 0) that are run at a time, to bound memory; default: all. Right only
-                if the model treats rows alone, as nearly all do.
+            batch: rows (axis 0) that are run at a time, to bound memory; default: all, or as many
+                as fit half of the memory available. Right only if the model treats rows alone, as
+                nearly all do.
             early_exit: run members one after another, and for each row only until it is settled:
                 by the file's rule (`edgeens calibrate`), or by the one given. For classification
                 with one class a row, by models that treat rows alone. Further outputs of the
@@ -263,6 +278,7 @@ class Session:
         Raises:
             DataError: *x* does not fit the model, the task is not known, or there is no rule for
                 an early exit.
+            NotEnoughMemoryError: ONNX Runtime could not get what it needs.
         """
         if early_exit is False:
             return self.summarise(self.predict_members(x, batch=batch))
@@ -353,7 +369,7 @@ class Session:
         return feeds
 
     def _exit_early(
-        self, rule: EarlyExit, run: Callable[[int, Rows], Array], rows: int
+        self, rule: EarlyExit, run: Callable[[int, Places], Array], rows: int
     ) -> Prediction:
         rule.check(self.members)
         if self._task != "classification":
@@ -361,7 +377,7 @@ class Session:
         prediction = predict_early(rule, run, rows=rows, logits=self._logits)
         return replace(prediction, abstention=self._abstention)
 
-    def _run_rows(self, member: int, feeds: dict[str, Array], places: Rows, size: int) -> Array:
+    def _run_rows(self, member: int, feeds: dict[str, Array], places: Places, size: int) -> Array:
         """One member's output for some rows, *size* at a time."""
         index = self.output_names.index(self._output)
         # A graph of a fixed size needs whole pieces: the last row is repeated.
@@ -389,7 +405,7 @@ class Session:
         if batch is not None and batch < 1:
             raise DataError(f"a batch has at least 1 row, not {batch}")
         if self._fixed is None:
-            return batch
+            return batch or self._pieces.fitting(feeds)
         for name, array in feeds.items():
             if array.shape[0] % self._fixed:
                 raise DataError(
