@@ -1,0 +1,123 @@
+"""LPE-BSR on networks that others trained: one model, one file, members drawn on the device."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.paper.experiment import Experiment, Results, Setup
+from benchmarks.paper.judged import losses
+from benchmarks.paper.low_precision import (
+    FLOAT,
+    MEMBERS,
+    Pictures,
+    float_answers,
+    measure_model,
+)
+from benchmarks.paper.lpe_report import differences, draw, table
+from benchmarks.paper.pieces import piece
+from benchmarks.paper.pretrained import MODELS, Pretrained, digest
+from edgeens.calibration import fit_temperature
+from edgeens.data import Labelled
+from edgeens.datasets.catalogue import load_dataset
+from edgeens.datasets.images import Images
+from edgeens.errors import DataError
+
+KEY = 0
+HELD_OUT = 1000  # the last pictures of the test set
+CALIBRATION = 500  # the first of the training set
+SEEN = 2000  # likewise
+STORED = (1, 4, 32)  # sizes of files with drawn members
+
+
+def measure(setup: Setup) -> Results:
+    """Every network that *setup.data* has to have."""
+    paths = [each.path(setup.data) for each in MODELS]  # says at once what is missing
+    models = []
+    for done, (network, path) in enumerate(zip(MODELS, paths, strict=True)):
+        setup.progress(network.title, done, len(MODELS))
+        made_from = {
+            "file": digest(path),
+            "pictures": network.pictures,
+            "members": MEMBERS,
+            "key": KEY,
+        }
+        made = piece(setup.cache, network.name, made_from, partial(_measured, network, path, setup))
+        models.append({"title": network.title, "source": network.source, **made_from, **made})
+    return {"seeds": [KEY], "members": list(MEMBERS), "models": models}
+
+
+def _measured(network: Pretrained, path: Path, setup: Setup) -> dict[str, Any]:
+    training, test = load_dataset(setup.data, network.dataset)
+    count = len(test.y)
+    pictures = Pictures(
+        _prepared(network, test.part(0, network.pictures)),
+        _prepared(network, test.part(count - HELD_OUT, count)),
+        network.prepare(training.part(0, CALIBRATION)),
+    )
+    model = path
+    if path.suffix == ".pt":
+        from benchmarks.paper.vit import export
+
+        model = setup.cache / f"{network.name}.onnx"
+        export(path, model)
+    rows = measure_model(model, pictures, key=KEY, members=MEMBERS, stored=STORED)
+    seen = _prepared(network, training.part(0, SEEN))
+    return {"runs": [{"rows": rows}], "seen": _scaled_by(model, seen, pictures.test)}
+
+
+def _prepared(network: Pretrained, images: Images) -> Labelled:
+    return Labelled(x=network.prepare(images), y=images.y)
+
+
+def _scaled_by(model: Path, seen: Labelled, test: Labelled) -> dict[str, float | None]:
+    """The NLL after the temperature that pictures call for on which the network was trained."""
+    known = float_answers(model, seen)
+    try:
+        temperature = fit_temperature(known.logits, known.labels, pooled=False)
+    except DataError:  # all of them are classified rightly
+        return {"T": None, "NLL": None}
+    scaled = losses(float_answers(model, test), temperature=temperature)
+    return {"T": temperature, "NLL": float(np.mean(scaled))}
+
+
+def report(results: Results) -> str:
+    """What was done, a table a model, and the differences."""
+    parts = [_PROTOCOL]
+    for model in results["models"]:
+        (run,) = model["runs"]
+        first = run["rows"][0]
+        assert first["way"] == FLOAT
+        seen = model["seen"]
+        parts += [
+            f"**{model['title']}**: first {model['pictures']} test pictures; {model['source']}.",
+            table(model),
+            differences(model),
+            f"Temperature of the float32 model: {first['T']:.2f}, NLL {first['scaled']:.4f}; the "
+            f"pictures that it was trained on call for "
+            + (
+                "none, because all are classified rightly."
+                if seen["T"] is None
+                else f"{seen['T']:.2f}, NLL {seen['NLL']:.4f}."
+            ),
+        ]
+    return "\n\n".join(parts)
+
+
+_PROTOCOL = f"""\
+As above, but on networks that others trained and published, through `edgeens encode --draw` and
+`edgeens.onnx.session.Session`. They saw all training pictures, so nothing of the training set is
+left to fit a temperature on: it is fitted on the last {HELD_OUT} test pictures, of which none is
+among those that the figures are of. ± is half of a 95 % interval over pictures. One key."""
+
+EXPERIMENT = Experiment(
+    name="lpe-pretrained",
+    title="Low precision ensembling of published networks",
+    minutes="20 minutes",
+    measure=measure,
+    report=report,
+    draw=draw,
+)

@@ -1,0 +1,39 @@
+"""Finished pieces of an experiment, kept so that a killed run goes on where it was.
+
+Under the experiments: a piece is what took long and is plain values for JSON, such as the figures
+of one trained network.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgeens.atomic import replacing
+
+
+def piece(
+    folder: Path, name: str, made_from: dict[str, Any], make: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
+    """What *make* returned, now or in an earlier run with the same *made_from*.
+
+    Args:
+        folder: for *name*.json; made if it is missing.
+        name: of the piece.
+        made_from: plain values that decide the result; a kept piece of others is made anew.
+        make: does the work; its result is plain values.
+    """
+    path = folder / f"{name}.json"
+    if path.is_file():
+        kept: dict[str, Any] = json.loads(path.read_text())
+        if kept["made_from"] == json.loads(json.dumps(made_from)):
+            results: dict[str, Any] = kept["results"]
+            return results
+    results = make()
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        text = json.dumps({"made_from": made_from, "results": results}, indent=1)
+        file.write((text + "\n").encode())
+    return results
