@@ -9,14 +9,21 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edgeens.torch import members_from_modules  # noqa: E402
-from edgeens.torch.models.resnet import resnet18, resnet20  # noqa: E402
+from edgeens.torch.models.resnet import resnet8, resnet18, resnet20  # noqa: E402
 from edgeens.torch.models.small import mlp, small_cnn  # noqa: E402
 from edgeens.torch.models.vgg import vgg11  # noqa: E402
 from edgeens.torch.recipes import RECIPES  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-WEIGHTS = {mlp: 101632, small_cnn: 105744, vgg11: 9351360, resnet18: 11164352, resnet20: 270896}
+WEIGHTS = {
+    mlp: 101632,
+    small_cnn: 105744,
+    vgg11: 9351360,
+    resnet18: 11164352,
+    resnet20: 270896,
+    resnet8: 77360,
+}
 
 
 @pytest.mark.parametrize("build", WEIGHTS, ids=lambda build: build.__name__)

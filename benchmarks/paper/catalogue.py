@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from benchmarks.paper import batch_ensemble, lpe, lpe_pretrained
+from benchmarks.paper import batch_ensemble, cifar, lpe, lpe_pretrained
 from benchmarks.paper.experiment import Experiment
 
 EXPERIMENTS: dict[str, Experiment] = {
     each.name: each
-    for each in (lpe.EXPERIMENT, lpe_pretrained.EXPERIMENT, batch_ensemble.EXPERIMENT)
+    for each in (
+        lpe.EXPERIMENT,
+        lpe_pretrained.EXPERIMENT,
+        batch_ensemble.EXPERIMENT,
+        cifar.EXPERIMENT,
+        cifar.REDUCED_EXPERIMENT,
+    )
 }

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from edgeens.torch.models.resnet import resnet18, resnet20
+from edgeens.torch.models.resnet import resnet8, resnet18, resnet20
 from edgeens.torch.models.small import mlp, small_cnn
 from edgeens.torch.models.vgg import vgg11
 from edgeens.torch.package import nn
@@ -102,5 +102,6 @@ RECIPES = {
         Recipe("cifar10-vgg11", "VGG11, CIFAR-10", "cifar10", _COLOUR, vgg11, _VGG),
         Recipe("cifar10-resnet18", "ResNet18, CIFAR-10", "cifar10", _COLOUR, resnet18, _DEEP),
         Recipe("cifar10-resnet20", "ResNet20, CIFAR-10", "cifar10", _COLOUR, resnet20, _DEEP),
+        Recipe("cifar10-resnet8", "ResNet8, CIFAR-10", "cifar10", _COLOUR, resnet8, _DEEP),
     )
 }

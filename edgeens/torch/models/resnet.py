@@ -1,4 +1,4 @@
-"""Residual networks for pictures of 32 x 32 (He et al., 2016): ResNet18 and ResNet20.
+"""Residual networks for pictures of 32 x 32 (He et al., 2016): ResNet18, ResNet20 and ResNet8.
 
 Shortcuts that change shape are 1 x 1 convolutions in both (the paper's option B). For ResNet20 the
 paper pads with zeros instead; a convolution is a layer that every conversion knows, for 1 % more
@@ -48,6 +48,14 @@ def resnet18() -> nn.Module:
 def resnet20() -> nn.Module:
     """Widths 16, 32, 64, three blocks each: 270 896 weights; (n, 3, 32, 32) to logits (n, 10)."""
     return _resnet(widths=(16, 32, 64), blocks=3)
+
+
+def resnet8() -> nn.Module:
+    """Widths 16, 32, 64, one block each: 77 360 weights; (n, 3, 32, 32) to logits (n, 10).
+
+    The network of MLPerf Tiny's image classification.
+    """
+    return _resnet(widths=(16, 32, 64), blocks=1)
 
 
 def _resnet(*, widths: tuple[int, ...], blocks: int) -> nn.Module:
