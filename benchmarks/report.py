@@ -25,7 +25,7 @@ def entropy_table(rows: Sequence[Row]) -> str:
         of_way.setdefault(row["entropy"], {})[row["threads"]] = row["relative"]
     head = ["same codes, of so many bits", *(f"{entropy} bits" for entropy in entropies)]
     lines = [[way, *(_cell(of_way[each]) for each in entropies)] for way, of_way in cells.items()]
-    return _markdown(head, lines)
+    return markdown(head, lines)
 
 
 def way_table(rows: Sequence[Row]) -> str:
@@ -34,7 +34,7 @@ def way_table(rows: Sequence[Row]) -> str:
     cells: dict[str, dict[int, Row]] = {}
     for row in others:
         cells.setdefault(row["way"], {})[row["threads"]] = row
-    return _markdown(
+    return markdown(
         ["way", "bits/mw", "time / memcpy", "million mw/s"],
         [
             [
@@ -50,7 +50,7 @@ def way_table(rows: Sequence[Row]) -> str:
 
 def encode_table(rows: Sequence[Row]) -> str:
     """Seconds and speed of each stage."""
-    return _markdown(
+    return markdown(
         ["stage or peer", "million mw", "seconds", "million mw/s"],
         [
             [
@@ -66,7 +66,7 @@ def encode_table(rows: Sequence[Row]) -> str:
 
 def instruction_table(rows: Sequence[Row]) -> str:
     """Instructions a member weight."""
-    return _markdown(
+    return markdown(
         ["decode to float32", "bits/mw", "instructions/mw"],
         [[row["way"], number(row["bits_mw"], 2), number(row["instructions"], 1)] for row in rows],
     )
@@ -78,7 +78,7 @@ def size_table(ensembles: Sequence[Row]) -> str:
     for of_label in zip(*(ensemble["rows"] for ensemble in ensembles), strict=True):
         bits = (number(row["bits_per_weight"], 2) for row in of_label)
         rows.append([of_label[0]["label"], *bits])
-    return _markdown(
+    return markdown(
         ["bits/mw, equal 8-bit codes", *(ensemble["title"] for ensemble in ensembles)], rows
     )
 
@@ -99,6 +99,7 @@ def _cell(of_threads: dict[int, float]) -> str:
     return f"{one} ({number(of_threads[2], 2)})" if 2 in of_threads else one
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

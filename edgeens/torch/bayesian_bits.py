@@ -85,7 +85,12 @@ class BayesianBitsWeight(MemberWeight):
 
     def rate(self) -> torch.Tensor:
         """The paper's regulariser: sum over widths b of b times the chance that b is in use,
-        P(z4 > 0) ... P(z_b > 0), times the number of weights of a member."""
+        P(z4 > 0) ... P(z_b > 0), times the number of weights of a member.
+
+        The weight b of a gate is that of the authors' code (its regulariser by operations: b times
+        the layer's multiplications, of the largest layer's), where 2 bits, which no gate closes,
+        cost a constant. A tensor counts here by its weights instead: what a file stores.
+        """
         chances = torch.sigmoid(self.gates - BETA * math.log(-GAMMA / ZETA))
         used, cost = torch.ones_like(chances[0]), torch.full_like(chances[0], 2.0)
         for width, chance in zip(GATED_WIDTHS, chances, strict=True):
