@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.decode import measure_decode
+from benchmarks.early_exit import measure_early_exit
 from benchmarks.encode import measure_encode
 from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, make_ensemble
 from benchmarks.instructions import PROCESSOR, measure_instructions
@@ -20,7 +21,12 @@ from edgeens.progress import Progress
 from edgeens.tables import number, render
 
 RESULTS = Path(__file__).parent / "results"
-WHAT = ("decode", "encode", "instructions", "sizes", "training-cost", "all")
+WHAT = (
+    *("decode", "early-exit", "encode", "instructions", "runtime", "sizes", "training-cost"),
+    "all",
+)
+
+LONG = {"training-cost", "runtime"}
 
 
 def main() -> int:
@@ -47,18 +53,22 @@ def main() -> int:
     RESULTS.mkdir(exist_ok=True)
     machine = describe()
     print(machine)
-    # all but training-cost, which needs PyTorch and ten minutes
-    asked = set(WHAT) - {"training-cost"} if "all" in options.what else set(options.what)
+    # all but what needs PyTorch and ten minutes or more
+    asked = set(WHAT) - LONG if "all" in options.what else set(options.what)
     try:
         if "sizes" in asked:  # first: it says at once which data are missing
             sizes(machine, options.data, options.cache)
+        if "early-exit" in asked:
+            early_exit(machine, options.data, options.cache)
         if "decode" in asked:
             decode(machine, options.cache)
         if "encode" in asked:
             encode(machine, options.cache)
         if "instructions" in asked:
             instructions()
-        if "training-cost" in options.what:
+        if "runtime" in asked:
+            runtime(machine, options.cache)
+        if "training-cost" in asked:
             training_cost(machine)
     except EdgeensError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -101,6 +111,19 @@ def instructions() -> None:
     _save("instructions.json", {"processor": PROCESSOR, "decode": rows})
 
 
+def runtime(machine: str, cache: Path) -> None:
+    """Print, save and draw how ensembles run."""
+    from benchmarks.pictures import draw_runtime
+    from benchmarks.runtime import measure_runtime
+
+    rows = measure_runtime(cache)
+    print(report.start_table(rows, networks=report.LARGE))
+    for members in (4, 8):
+        print(report.latency_table(rows, members=members))
+    _save("runtime.json", {"machine": machine, "runtime": rows})
+    draw_runtime(rows, RESULTS / "runtime.png")
+
+
 def training_cost(machine: str) -> None:
     """Print and save what sharing bits costs in training."""
     from benchmarks.training_cost import measure_training
@@ -141,6 +164,22 @@ def sizes(machine: str, data: Path | None, cache: Path) -> None:
     _save("sizes.json", {"machine": machine, "ensembles": measured, "nll": judged})
     draw_sizes(measured, RESULTS / "sizes.png")
     draw_nll(judged, RESULTS / "sizes_nll.png")
+
+
+def early_exit(machine: str, data: Path | None, cache: Path) -> None:
+    """Print, save and draw what an early exit saves, and what it costs."""
+    from benchmarks.pictures import draw_early_exit
+
+    rows = []
+    with Progress("measuring early exits") as progress:
+        trained = [recipe for recipe in RECIPES if recipe.dataset is not None]
+        for done, recipe in enumerate(trained):
+            folder = make_ensemble(recipe, data=data, cache=cache, progress=progress.update)
+            progress.update(recipe.title, done, len(trained))
+            rows.append(measure_early_exit(recipe, folder))
+    print(report.early_exit_table(rows))
+    _save("early_exit.json", {"machine": machine, "ensembles": rows})
+    draw_early_exit(rows, RESULTS / "early_exit.png")
 
 
 def _size_table(ensembles: list[dict[str, Any]]) -> str:

@@ -1,6 +1,6 @@
 """Pictures of the benchmarks, drawn from their results alone.
 
-After benchmarks.sizes and benchmarks.decode; needs matplotlib.
+After benchmarks.sizes, benchmarks.decode and benchmarks.runtime; needs matplotlib.
 """
 
 from __future__ import annotations
@@ -141,6 +141,68 @@ def draw_decode(rows: Sequence[dict[str, Any]], path: Path) -> None:
     right.set_title("Other methods", loc="left")
     _bare(left)
     _bare(right, axis="x")
+    _save(figure, path)
+
+
+def draw_early_exit(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
+    """Loss against member runs saved, on validation and test images: a panel an ensemble."""
+    columns = 3
+    rows = -(-len(ensembles) // columns)
+    figure = Figure(figsize=(12, 3.3 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(ensembles) :]:
+        axes.remove()
+    for axes, ensemble in zip(grid.flat, ensembles, strict=False):
+        _exit_panel(axes, ensemble)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
+    _save(figure, path)
+
+
+def _exit_panel(axes: Any, ensemble: dict[str, Any]) -> None:
+    curve, members = ensemble["curve"], ensemble["members"]
+    saved = [100 * (1 - p["mean_members"] / members) for p in curve]
+    loss = [100 * p["nll_loss"] for p in curve]
+    bound = [100 * p["bound"] for p in curve]
+    tested = [100 * (1 - p["test_members"] / members) for p in curve]
+    axes.plot(saved, loss, color=_SECOND, label="validation images")
+    axes.fill_between(saved, loss, bound, color=_SECOND, alpha=0.2, label="to its 95 % bound")
+    axes.plot(tested, [100 * p["test_loss"] for p in curve], color=_OURS, label="test images")
+    if ensemble["chosen"] is not None:
+        point = ensemble["chosen"]
+        place = 100 * (1 - point["test_members"] / members), 100 * point["test_loss"]
+        axes.plot(*place, "o", color=_OURS, label="chosen on validation images")
+    axes.axhline(0.5, color=_INK, linewidth=1, linestyle=":")
+    axes.set_ylim(-2, 4)
+    axes.set_title(ensemble["title"], loc="left", fontsize=9)
+    axes.set_xlabel("member runs saved, %", fontsize=8)
+    axes.set_ylabel("NLL above that of all, %", fontsize=8)
+    _bare(axes)
+
+
+def draw_runtime(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Time of a prediction against peak memory: a panel a network and number of members."""
+    shown = [row for row in rows if (row["batch"], row["threads"]) == (1, 1)]
+    panels = list(dict.fromkeys((row["network"], row["members"]) for row in shown))
+    columns = len({members for _, members in panels})
+    figure = Figure(figsize=(12, 3.1 * len(panels) / columns), layout="constrained")
+    grid = figure.subplots(len(panels) // columns, columns, squeeze=False)
+    ways = list(dict.fromkeys(row["way"] for row in shown))
+    markers = dict(zip(ways, "os^DPXv*h", strict=False))
+    for axes, panel in zip(grid.flat, panels, strict=True):
+        for row in shown:
+            if (row["network"], row["members"]) == panel:
+                color = _OURS if row["way"].startswith("edgeens") else _GREYS[5]
+                place = row["peak_mb"], row["latency_s"] * 1e3
+                axes.plot(*place, markers[row["way"]], color=color, label=row["way"], markersize=7)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_title(f"{panel[0]}, {panel[1]} members", loc="left", fontsize=9)
+        axes.set_xlabel("peak memory, MB", fontsize=8)
+        axes.set_ylabel("a prediction, ms", fontsize=8)
+        _bare(axes)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
     _save(figure, path)
 
 

@@ -13,6 +13,7 @@ from edgeens.tables import number
 Row = dict[str, Any]
 
 OURS_AT = "edgeens, entropy"  # one name for the rows of all entropies
+LARGE = ("VGG11", "ResNet18")  # networks whose memory is worth a table
 
 
 def entropy_table(rows: Sequence[Row]) -> str:
@@ -83,6 +84,78 @@ def size_table(ensembles: Sequence[Row]) -> str:
     )
 
 
+def early_exit_table(ensembles: Sequence[Row]) -> str:
+    """Runs saved, loss and time on test data, at both points of every ensemble."""
+    head = ["test data"]
+    for point in ("within 0.5 %", "half"):
+        head += [f"{point}: runs saved", "NLL", "time, batch 1 (256)"]
+    rows = []
+    for each in ensembles:
+        line = [each["title"]]
+        for point in (each["chosen"], each["half"]):
+            if point is None:
+                line += ["none", "", ""]
+                continue
+            loss, error = 100 * point["test_loss"], 100 * 1.96 * point["test_error"]
+            line += [
+                f"{100 * (1 - point['test_members'] / each['members']):.0f} %",
+                f"{loss:+.2f} % ({loss - error:.2f} to {loss + error:.2f})",
+                f"{number(point['time']['1'], 2)} ({number(point['time']['256'], 2)})",
+            ]
+        rows.append(line)
+    return markdown(head, rows)
+
+
+def start_table(rows: Sequence[Row], *, networks: Sequence[str]) -> str:
+    """Start-up, memory and files of every way, batch 1, one thread: K = 4, and in brackets 8."""
+    head = ["K = 4 (8)"]
+    for network in networks:
+        head += [f"{network}: start-up, ms", "/ default", "peak MB", "steady MB", "files MB"]
+    lines = []
+    for way in dict.fromkeys(row["way"] for row in rows if row["threads"] == 1):
+        line = [str(way)]
+        for network in networks:
+            cells = [
+                row
+                for members in (4, 8)
+                for row in rows
+                if (row["network"], row["way"], row["members"]) == (network, way, members)
+                and (row["batch"], row["threads"]) == (1, 1)
+            ]
+            line += [
+                _pair([row[key] * factor for row in cells], digits)
+                for key, factor, digits in (
+                    ("start_s", 1e3, 0),
+                    ("start", 1, 2),
+                    ("peak_mb", 1, 0),
+                    ("steady_mb", 1, 0),
+                    ("file_mb", 1, 0),
+                )
+            ]
+        lines.append(line)
+    return markdown(head, lines)
+
+
+def latency_table(rows: Sequence[Row], *, members: int) -> str:
+    """Time of a prediction / K default sessions on one thread: a column a network and batch."""
+    columns = dict.fromkeys((row["network"], row["batch"]) for row in rows)
+    head = [f"K = {members}", *(f"{network}, batch {batch}" for network, batch in columns)]
+    lines = []
+    for way in dict.fromkeys(row["way"] for row in rows):
+        line = [str(way)]
+        for network, batch in columns:
+            of_threads = {
+                row["threads"]: row["latency"]
+                for row in rows
+                if (row["network"], row["batch"]) == (network, batch)
+                and (row["way"], row["members"]) == (way, members)
+            }
+            one = number(of_threads.get(1), 2)
+            line.append(f"{one} ({number(of_threads.get(2), 2)})")
+        lines.append(line)
+    return markdown(head, lines)
+
+
 def way_at(row: Row) -> str:
     """The way's name without the entropy of its codes."""
     return OURS_AT if row["way"].startswith("entropy, ") else str(row["way"])
@@ -97,6 +170,11 @@ def _cell(of_threads: dict[int, float]) -> str:
     """The ratio on one thread, and in brackets that on two."""
     one = number(of_threads[1], 2)
     return f"{one} ({number(of_threads[2], 2)})" if 2 in of_threads else one
+
+
+def _pair(values: Sequence[float], digits: int) -> str:
+    four, eight = values
+    return f"{number(four, digits)} ({number(eight, digits)})"
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,0 +1,164 @@
+"""Start-up, latency, memory and size of running an ensemble: edgeens in each mode, and its peers.
+
+Last stage of the runtime benchmark, after benchmarks.runtime_ways. Every way runs in a process of
+its own. Starts are interleaved, round after round, and so are predictions; figures are medians over
+rounds, ratios medians of the ratios of a round to K sessions with default options on one thread. On
+one thread seconds are the processor's, which other work on the machine hardly lengthens; on two
+they are the clock's.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from statistics import median
+from types import MappingProxyType
+from typing import Any
+
+from benchmarks.networks import COUNTS, NETWORKS, Network, make_network
+from benchmarks.runtime_ways import BASE, WAYS
+from edgeens.errors import EdgeensError
+from edgeens.progress import Progress
+
+STARTS = {1: 3, 32: 1}  # rounds of starting, by the rows of a batch
+ROUNDS = (3, 9)  # of predicting: least and most
+ENOUGH_SECONDS = 40.0  # of predicting, after which there are no more rounds than the least
+SHORT_SECONDS = 0.03  # shorter predictions are timed several at once, and warm up in every round
+
+Row = dict[str, Any]
+Cost = dict[str, float]
+Key = tuple[str, int]  # a way, and its number of threads
+
+
+class Worker:
+    """A process that runs one way; see benchmarks.runtime_worker.
+
+    Attributes:
+        start: what starting cost.
+    """
+
+    def __init__(self, label: str, network: Network, folder: Path, *figures: int) -> None:
+        """Start it; *figures* are members, rows, threads."""
+        arguments = [label, folder, *figures, *network.shape]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.runtime_worker", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._label = label
+        self.start = self._answer()
+
+    def predict(self, times: int) -> Cost:
+        """Seconds of a prediction, "wall" and "processor"; *times* of them are timed together."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{times}\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+    def _answer(self) -> Cost:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self.close()
+            raise EdgeensError(f"the process that measures {self._label!r} ended early")
+        found: Cost = json.loads(line)
+        return found
+
+
+def measure_runtime(
+    cache: Path,
+    *,
+    networks: Sequence[Network] = NETWORKS,
+    counts: Sequence[int] = COUNTS,
+    starts: Mapping[int, int] = MappingProxyType(STARTS),
+    rounds: tuple[int, int] = ROUNDS,
+) -> list[Row]:
+    """Rows of "network", "members", "batch", "way" and "threads".
+
+    Each has "start_s" and "latency_s" (seconds), "start" and "latency" (the same relative to K
+    sessions with default options on one thread), "peak_mb" and "steady_mb" (memory resident above
+    that of the process after its imports, while starting and after two predictions), "file_mb",
+    and "member_mb" (float32 weights of one member: the size of its file).
+    """
+    rows: list[Row] = []
+    with Progress("measuring how ensembles run") as progress:
+        for done, network in enumerate(networks):
+            folder = make_network(network, cache, progress=progress.update)
+            for members in counts:
+                for batch in starts:
+                    label = f"{network.title}, {members} members, batch {batch}"
+                    progress.update(label, done, len(networks))
+                    rows += _measured(network, folder, members, batch, starts[batch], rounds)
+    return rows
+
+
+def _measured(
+    network: Network,
+    folder: Path,
+    members: int,
+    batch: int,
+    starts: int,
+    rounds: tuple[int, int],
+) -> Iterator[Row]:
+    keys = [(way, threads) for way in WAYS for threads in WAYS[way].threads]
+    started: dict[Key, list[Cost]] = {key: [] for key in keys}
+    with ExitStack() as stack:
+        workers = {}
+        for left in reversed(range(starts)):
+            for way, threads in keys:
+                worker = Worker(way, network, folder, members, batch, threads)
+                started[way, threads].append(worker.start)
+                if left:
+                    worker.close()
+                else:
+                    workers[way, threads] = stack.enter_context(closing(worker))
+        taken = _predictions(workers, rounds)
+    for way, threads in keys:
+        start, latency = started[way, threads], taken[way, threads]
+        clock = "processor" if threads == 1 else "wall"
+        yield {
+            "network": network.title,
+            "members": members,
+            "batch": batch,
+            "way": way,
+            "threads": threads,
+            "start_s": median(each[clock] for each in start),
+            "start": _ratio(start, started[BASE, 1], clock),
+            "latency_s": median(each[clock] for each in latency),
+            "latency": _ratio(latency, taken[BASE, 1], clock),
+            "peak_mb": median(each["peak_kb"] for each in start) * 1024 / 1e6,
+            "steady_mb": median(each["steady_kb"] for each in start) * 1024 / 1e6,
+            "file_mb": sum(path.stat().st_size for path in WAYS[way].files(folder, members)) / 1e6,
+            "member_mb": (folder / "member_0.onnx").stat().st_size / 1e6,
+        }
+
+
+def _predictions(workers: Mapping[Key, Worker], rounds: tuple[int, int]) -> dict[Key, list[Cost]]:
+    """What a prediction costs in each round."""
+    taken: dict[Key, list[Cost]] = {key: [] for key in workers}
+    alone = {key: worker.predict(1)["wall"] for key, worker in workers.items()}
+    begun = time.monotonic()
+    least, most = rounds
+    for done in range(most):
+        if done >= least and time.monotonic() - begun > ENOUGH_SECONDS:
+            break
+        for key, worker in workers.items():
+            times = 1 + int(SHORT_SECONDS / alone[key])
+            if times > 1:
+                worker.predict(1)  # the caches hold what the other ways left there
+            taken[key].append(worker.predict(times))
+    return taken
+
+
+def _ratio(own: Sequence[Cost], base: Sequence[Cost], clock: str) -> float:
+    return median(one[clock] / other[clock] for one, other in zip(own, base, strict=True))
