@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import json
 import math
 import mmap
 import os
@@ -23,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeens.errors import DataError, EdgeensError, FormatError, MissingPackageError
+from edgeens.json_object import read_object
 from edgeens.records import NUMPY_DTYPES, PROFILES, SectionInfo, TensorInfo
 
 try:
@@ -262,12 +262,10 @@ class Container:
         if section_type not in self.sections:
             return {}
         try:
-            found = json.loads(self.section(section_type).decode("utf-8"), parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
-            raise self._refusal(lib.EENS_ERR_SECTION, f"'{section_type}' is not a JSON object")
-        return found
+            return read_object(self.section(section_type))
+        except ValueError as error:
+            where = f"'{section_type}' is not a JSON object ({error})"
+            raise self._refusal(lib.EENS_ERR_SECTION, where) from error
 
     def verify(
         self, *, progress: Callable[[int, int], None] | None = None, threads: int = 1
@@ -415,11 +413,6 @@ class Container:
 
 def _text(characters: Any, size: int) -> str:
     return bytes(ffi.buffer(characters, size)).decode("utf-8", "replace")
-
-
-def _refuse(constant: str) -> None:
-    """NaN and Infinity, which Python's parser takes for JSON."""
-    raise ValueError(constant)
 
 
 def _decoded_bytes(info: TensorInfo) -> int:

@@ -15,6 +15,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # What each room may import from edgeens, besides itself. A room is a subpackage or a module.
 ROOMS = {
     "errors": set(),
+    "json_object": set(),
     "ensemble": set(),
     "coded": set(),
     "atomic": set(),
@@ -29,8 +30,8 @@ ROOMS = {
     "ood": {"errors", "arrays", "uncertainty"},
     "diversity": {"errors", "arrays", "uncertainty"},
     "quantize": {"errors", "ensemble", "coded"},
-    "container": {"errors", "coded", "atomic", "_host"},
-    "decoder": {"errors", "records", "_native"},
+    "container": {"errors", "coded", "atomic", "json_object", "_host"},
+    "decoder": {"errors", "json_object", "records", "_native"},
     "early_exit": {"errors", "arrays", "uncertainty"},
     "exit_curve": {"errors", "arrays", "uncertainty", "metrics", "calibration", "early_exit"},
     "selective": {"errors", "arrays"},

@@ -5,8 +5,6 @@ First step of the writer. Whatever passes here becomes a file that a reader open
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 
 from edgeens.coded import CodedEnsemble, CodedTensor, Grid, Section
@@ -27,6 +25,7 @@ from edgeens.container.layout import (
     PREDICTORS,
 )
 from edgeens.errors import MembersError
+from edgeens.json_object import read_object
 
 
 def check_ensemble(coded: CodedEnsemble) -> None:
@@ -241,12 +240,6 @@ def _check_sections(sections: tuple[Section, ...]) -> None:
 
 def _check_object(type_: str, payload: bytes) -> None:
     try:
-        metadata = json.loads(payload.decode("utf-8"), parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
-        raise MembersError(f"the section {type_} is not JSON in UTF-8") from error
-    if not isinstance(metadata, dict):
-        raise MembersError(f"the section {type_} is not a JSON object")
-
-
-def _no_json(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+        read_object(payload)
+    except ValueError as error:
+        raise MembersError(f"the section {type_} is not a JSON object in UTF-8: {error}") from error

@@ -33,6 +33,8 @@ from edgeens.container.reference_records import StoredTensor
 
 Array = NDArray[Any]
 
+_MAX_DEPTH = 64  # (S11.1)
+
 
 def read_container(
     source: bytes | str | os.PathLike[str], *, limit: int | None = None
@@ -184,11 +186,33 @@ def _rounded(values: NDArray[np.float32], dtype: str) -> Array:
 def _check_object(type_: str, payload: bytes) -> None:
     """META and CALI are each one JSON object in UTF-8 (S11)."""
     try:
-        found = json.loads(payload.decode("utf-8"), parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
+        text = payload.decode("utf-8")
+        if _deepest(text) > _MAX_DEPTH:
+            refuse(Status.SECTION, f"{type_} is nested deeper than {_MAX_DEPTH}")
+        # As floats, for Python does not make integers of any size.
+        found = json.loads(text, parse_constant=_no_json, parse_int=float)
+    except ValueError as error:
         refuse(Status.SECTION, f"{type_} is not JSON: {error}")
     if not isinstance(found, dict):
         refuse(Status.SECTION, f"{type_} is not a JSON object")
+
+
+def _deepest(text: str) -> int:
+    """The largest number of objects and arrays that are open in a JSON text (S11.1)."""
+    depth = deepest = 0
+    in_string = escaped = False
+    for character in text:
+        if in_string:
+            in_string = escaped or character != '"'
+            escaped = not escaped and character == "\\"
+        elif character == '"':
+            in_string = True
+        elif character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
 
 
 def _no_json(constant: str) -> None:

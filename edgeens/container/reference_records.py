@@ -129,6 +129,9 @@ def _check_record(record: TensorRecord, header: Header, where: str) -> None:
         need(dim <= MAX_ELEMENTS and product <= MAX_ELEMENTS, f"the shape is {record.shape}")
     known("method", range(5))
     known("coder", range(3))
+    need(record.bits in (0, *range(2, 9)), f"bits is {record.bits}")
+    known("predictor", range(4))
+    known("digits", range(3))
     method = record.method
     need(method != RAW or record.coder == FIXED, "raw with codewords")
     need(method != SHARED or record.coder != FILTERED, "shared with the coder filtered")
@@ -136,9 +139,7 @@ def _check_record(record: TensorRecord, header: Header, where: str) -> None:
     need(record.bits in widths, f"bits is {record.bits}")
     dtype = DTYPE_NAMES[record.dtype]
     need(record.bits == 0 or dtype in CODED_DTYPES, f"codes of {dtype}")
-    known("predictor", range(4))
     need(method == JOINT or record.predictor == 0, f"predictor is {record.predictor}")
-    known("digits", range(3))
     need((method == SHARED) == (record.digits != 0), f"digits is {record.digits}")
     axis = record.channel_axis
     need(axis < record.ndim or axis == NO_AXIS, f"channel_axis is {axis}")

@@ -63,6 +63,18 @@ EENS_APART eens_status check_shape(eens_status unknown, eens_tensor *tensor) {
     return EENS_OK;
 }
 
+/* method, coder, bits, predictor and digits, each by itself (S12, 7.2): what a newer minor version
+ * adds is found here, before any rule that ties fields to each other. */
+static eens_status check_values(eens_status unknown, const eens_tensor *tensor) {
+    if (tensor->method > EENS_DRAWN || tensor->coder > EENS_FILTERED) {
+        return unknown;
+    }
+    if (tensor->bits == 1 || tensor->bits > 8) {
+        return EENS_ERR_RECORD;
+    }
+    return tensor->predictor > EENS_TRANSFORM || tensor->digits > EENS_PLANES ? unknown : EENS_OK;
+}
+
 /* Exact values: any dtype, only raw. Codes: of a float; shared has 8 bits, raw too. */
 EENS_APART bool bits_fit(const eens_tensor *tensor) {
     const uint32_t floats =
@@ -71,30 +83,16 @@ EENS_APART bool bits_fit(const eens_tensor *tensor) {
     if (tensor->bits == 0) {
         return tensor->method == EENS_RAW;
     }
-    return (floats >> tensor->dtype & 1) != 0 && tensor->bits >= (fixed ? 8 : 2) &&
-           tensor->bits <= 8;
+    return (floats >> tensor->dtype & 1) != 0 && (tensor->bits == 8 || !fixed);
 }
 
-/* method, coder, bits, predictor, digits (S4.3), in this order. */
-static eens_status check_method(eens_status unknown, const eens_tensor *tensor) {
-    if (tensor->method > EENS_DRAWN || tensor->coder > EENS_FILTERED) {
-        return unknown;
-    }
-    if ((tensor->method == EENS_RAW && tensor->coder != EENS_FIXED) ||
-        (tensor->method == EENS_SHARED && tensor->coder == EENS_FILTERED) || !bits_fit(tensor)) {
-        return EENS_ERR_RECORD;
-    }
-    if (tensor->predictor > EENS_TRANSFORM) {
-        return unknown;
-    }
-    if (tensor->predictor != EENS_NO_PREDICTOR && tensor->method != EENS_JOINT) {
-        return EENS_ERR_RECORD;
-    }
-    if (tensor->digits > EENS_PLANES) {
-        return unknown;
-    }
-    return (tensor->digits != EENS_NO_DIGITS) == (tensor->method == EENS_SHARED) ? EENS_OK
-                                                                                : EENS_ERR_RECORD;
+/* coder, bits, predictor and digits are those of the method (S4, S4.3). */
+static bool method_fits(const eens_tensor *tensor) {
+    bool shared = tensor->method == EENS_SHARED;
+    uint8_t most = tensor->method == EENS_RAW ? EENS_FIXED : shared ? EENS_ENTROPY : EENS_FILTERED;
+    return tensor->coder <= most && bits_fit(tensor) &&
+           (tensor->predictor == EENS_NO_PREDICTOR || tensor->method == EENS_JOINT) &&
+           (tensor->digits != EENS_NO_DIGITS) == shared;
 }
 
 static bool copies_fit(const eens_tensor *tensor, uint32_t members) {
@@ -133,15 +131,16 @@ eens_status eens_record_check(const eens_file *file, eens_tensor *tensor) {
     eens_status unknown = file->minor > EENS_MINOR ? EENS_ERR_UNSUPPORTED : EENS_ERR_RECORD;
     eens_status status = check_shape(unknown, tensor);
     if (status == EENS_OK) {
-        status = check_method(unknown, tensor);
+        status = check_values(unknown, tensor);
     }
     if (status != EENS_OK) {
         return status;
     }
     /* With the coder fixed first_table and their number have to be 0. */
     uint32_t table_count = tensor->coder == EENS_FIXED ? 0 : file->table_count;
-    bool fits = tensor->reserved_55 == 0 && tensor->reserved_84 == 0 && grid_fits(tensor) &&
-                copies_fit(tensor, file->member_count) && blocks_fit(tensor, file->profile) &&
+    bool fits = tensor->reserved_55 == 0 && tensor->reserved_84 == 0 && method_fits(tensor) &&
+                grid_fits(tensor) && copies_fit(tensor, file->member_count) &&
+                blocks_fit(tensor, file->profile) &&
                 (uint32_t)tensor->first_table + tensor->table_count <= table_count &&
                 (tensor->coder != EENS_FILTERED || file->minor >= 2);
     return fits ? EENS_OK : EENS_ERR_RECORD;
