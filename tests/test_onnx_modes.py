@@ -14,6 +14,7 @@ import pytest
 from edgeens.decoder import Container
 from edgeens.encoder import encode
 from edgeens.errors import DataError, FormatError
+from edgeens.onnx import runtime
 from edgeens.onnx.forms import codes_name, with_codes
 from edgeens.onnx.loaded import coded_inputs
 from edgeens.onnx.members import load_members
@@ -69,6 +70,25 @@ def test_repacked_weights_give_the_same_but_for_the_order_of_sums(file, feeds):
     found = outputs(file, feeds, mode="resident", optimize=True)
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
+
+
+def test_an_onnx_runtime_that_nobody_tested_keeps_its_constants(file, feeds, monkeypatch):
+    with Session(file, optimize=True) as session:
+        assert session._members._constants == []  # tests above fail if it does not copy them
+        expected = session.predict_members(feeds)
+    monkeypatch.setattr(runtime, "_COPIES_CONSTANTS", (1, 19))
+    with Session(file, optimize=True) as session:
+        kept = session._members._constants
+        places = {value.data_ptr() for member in kept for value in member.values()}
+        assert len(kept) == MEMBERS
+        assert len(places) == MEMBERS * len(kept[0])
+        for name, array in session.predict_members(feeds).items():
+            np.testing.assert_array_equal(array, expected[name])
+    for unknown in ("none", "2.0.1", "1.19.2"):
+        monkeypatch.setattr(runtime, "_COPIES_CONSTANTS", (1, 31))
+        monkeypatch.setattr("onnxruntime.__version__", unknown)
+        with Session(file, optimize=True) as session:
+            assert len(session._members._constants) == MEMBERS
 
 
 @pytest.mark.parametrize("kind", graphs.KINDS)

@@ -7,6 +7,7 @@ who want ONNX Runtime to repack weights for speed, get a session a member.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from threading import Lock
@@ -22,10 +23,9 @@ from edgeens.errors import (
     MissingPackageError,
     NotEnoughMemoryError,
 )
-from edgeens.onnx.elements import NUMBERS, Array, runtime_type
+from edgeens.onnx.elements import NUMBERS, Array, numpy_type, runtime_type
 from edgeens.onnx.forms import with_codes, with_constants, with_inner_outputs
 from edgeens.onnx.loaded import (
-    Arrays,
     Streamed,
     Weights,
     coded_inputs,
@@ -38,6 +38,10 @@ Mode = Literal["resident", "compact", "streaming"]
 MODES: tuple[str, ...] = get_args(Mode)
 
 _SECTION = 15  # SPEC S12: a section is malformed
+
+# The newest ONNX Runtime of which tests have shown that it copies what
+# SessionOptions.add_external_initializers gives it; none has promised to.
+_COPIES_CONSTANTS = (1, 31)
 
 # What ONNX Runtime says where an allocation fails, without its arena and with it.
 _NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
@@ -108,6 +112,7 @@ class Members:
         self._threads = threads
         self._providers = self._checked_providers(providers)
         self.count = container.members
+        self._tensors = container.tensors
         kind, graph = find_skeleton(container)
         if kind != "SKLF" and mode != "resident":
             raise DataError(
@@ -124,14 +129,13 @@ class Members:
             self._stream_from(container, graph, decoders)
         elif mode == "compact":
             self._keep_codes(container, graph, decoders, identity)
+        elif kind == "SKLF" and not optimize:
+            self._feed_values(container, graph, decoders, identity)
         else:
-            self._kept = shared_weights(
-                identity, "values", lambda: decode_values(container, threads=decoders)
-            )
-            if kind == "SKLF" and not optimize:
-                self._feed_values(container, graph)
-            else:
-                self._make_constants(container, kind, graph, optimize=optimize)
+            if kind == "SKLF":
+                types = {i.name: (NUMBERS[i.dtype], i.shape) for i in self._tensors}
+                graph = with_constants(graph, types)
+            self._make_constants(container, graph, decoders, optimize=optimize)
         fed = set(self._feeds[0])
         self.inputs = [item for item in self._sessions[0].get_inputs() if item.name not in fed]
         self.outputs = self._sessions[0].get_outputs()
@@ -157,7 +161,9 @@ class Members:
 
         Raises DataError if ONNX Runtime cannot run the graph with its inner values as outputs.
         """
-        constants = self._constants[0] if self._constants else {}
+        # How large values are does not hang on what the weights are.
+        blank = {i.name: np.zeros(i.shape, numpy_type(i.dtype)) for i in self._tensors}
+        constants = {} if self._feeds[0] else self._wrap(blank)
         session = self._session(with_inner_outputs(self._graph), constants, arena=False)
         sizes = []
         for feeds in inputs:
@@ -195,7 +201,7 @@ class Members:
 
     def _stream_from(self, container: Container, graph: bytes, decoders: int) -> None:
         self._stream = Streamed(container, threads=decoders)
-        feeds = self._wrap(container, self._stream.arrays)
+        feeds = self._wrap(self._stream.arrays)
         self._share_one(graph, [feeds] * self.count)
         _check_inputs(self._sessions[0], container)
 
@@ -210,28 +216,38 @@ class Members:
         self._kept = shared_weights(
             identity, "codes", lambda: decode_codes(container, coded, threads=decoders)
         )
-        feeds = [self._wrap(container, arrays) for arrays in self._kept.members]
+        feeds = [self._wrap(arrays) for arrays in self._kept.members]
         self._share_one(with_codes(graph, coded), feeds)
 
-    def _feed_values(self, container: Container, graph: bytes) -> None:
-        feeds = [self._wrap(container, arrays) for arrays in self._arrays()]
-        self._share_one(graph, feeds)
+    def _feed_values(
+        self,
+        container: Container,
+        graph: bytes,
+        decoders: int,
+        identity: tuple[object, ...] | None,
+    ) -> None:
+        self._kept = shared_weights(
+            identity, "values", lambda: decode_values(container, threads=decoders)
+        )
+        self._share_one(graph, [self._wrap(arrays) for arrays in self._kept.members])
         _check_inputs(self._sessions[0], container)
 
     def _make_constants(
-        self, container: Container, kind: str, graph: bytes, *, optimize: bool
+        self, container: Container, graph: bytes, decoders: int, *, optimize: bool
     ) -> None:
-        if kind == "SKLF":
-            infos = container.tensors
-            graph = with_constants(graph, {i.name: (NUMBERS[i.dtype], i.shape) for i in infos})
-        # ONNX Runtime does not promise to copy them, so they live as long as the sessions.
-        self._constants = [self._wrap(container, arrays) for arrays in self._arrays()]
-        self._graph = graph
-        self._sessions = [self._session(graph, own, arena=optimize) for own in self._constants]
+        """A session a member, whose weights lie in one buffer while its session is made."""
+        copies = (1, 20) <= _version(self._runtime) <= _COPIES_CONSTANTS
+        stream = Streamed(container, threads=decoders)
+        for member in range(self.count):
+            if not copies and member:
+                stream = Streamed(container, threads=decoders)
+            stream.load(member)
+            constants = self._wrap(stream.arrays)
+            self._sessions.append(self._session(graph, constants, arena=optimize))
+            if not copies:
+                self._constants.append(constants)
         self._feeds = [{} for _ in self._sessions]
-
-    def _arrays(self) -> Arrays:
-        return [] if self._kept is None else self._kept.members
+        self._graph = graph
 
     def _share_one(self, graph: bytes, feeds: list[dict[str, Any]]) -> None:
         """One session for all members, which differ in what they are fed."""
@@ -239,9 +255,9 @@ class Members:
         self._graph = graph
         self._feeds = feeds
 
-    def _wrap(self, container: Container, arrays: Mapping[str, Array]) -> dict[str, Any]:
+    def _wrap(self, arrays: Mapping[str, Array]) -> dict[str, Any]:
         """ONNX Runtime's values over the arrays of a member."""
-        dtypes = {info.name: info.dtype for info in container.tensors}
+        dtypes = {info.name: info.dtype for info in self._tensors}
         return {
             name: self._value(array, bfloat16=dtypes.get(name) == "bfloat16")
             for name, array in arrays.items()
@@ -295,6 +311,12 @@ def _check_inputs(session: Any, container: Container) -> None:
                 f"the section SKLF has no graph input {info.name!r} of {info.dtype} "
                 f"{tuple(info.shape)}; the file was not made by one encoder",
             )
+
+
+def _version(runtime: Any) -> tuple[int, ...]:
+    """Major and minor version; (0, 0) if they cannot be told."""
+    found = re.match(r"(\d+)\.(\d+)", runtime.__version__)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _reason(error: Exception) -> str:
