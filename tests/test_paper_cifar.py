@@ -22,7 +22,7 @@ from edgeens.torch.recipes import RECIPES, Plan, Recipe  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
-SCALE = cifar.Scale(("tiny",), 1, 64, (0, 1))
+SCALE = cifar.Scale(("tiny",), 1, 64, (0,))
 
 
 def pictures(seed, count):
@@ -52,22 +52,19 @@ def setup(tmp_path, monkeypatch):
 def test_the_experiment_goes_from_training_to_tables_and_is_not_repeated(setup, monkeypatch):
     results = cifar.measure(SCALE, setup)
     (network,) = results["networks"]
-    for one_run in network["runs"]:
-        assert list(one_run["methods"]) == list(cifar.METHODS)
-        apart = one_run["methods"]["independent"]
-        base, *points = one_run["frontier"]
-        assert base["NLL"] == pytest.approx(apart["study"]["ensemble"]["NLL"])
-        assert [point["bits"] for point in points] == list(cifar.WIDTHS)
-        sizes = [point["bytes"] for point in points]
-        assert sizes == sorted(sizes)
-        assert max(sizes) < apart["float32 bytes"]
-        assert apart["members"]["NLL"] == pytest.approx(base["NLL"], abs=1e-5)  # 60 pictures
-    first, second = (each["methods"]["uniform"]["file"]["NLL"] for each in network["runs"])
-    assert first != second
+    (one_run,) = network["runs"]
+    assert list(one_run["methods"]) == list(cifar.METHODS)
+    apart = one_run["methods"]["independent"]
+    base, *points = one_run["frontier"]
+    assert base["NLL"] == pytest.approx(apart["study"]["ensemble"]["NLL"])
+    assert [point["bits"] for point in points] == list(cifar.WIDTHS)
+    sizes = [point["bytes"] for point in points]
+    assert sizes == sorted(sizes)
+    assert max(sizes) < apart["float32 bytes"]
+    assert apart["members"]["NLL"] == pytest.approx(base["NLL"], abs=1e-5)  # all 60 pictures
     text = report(results)
     assert text.startswith("**Reduced**: 1 epochs of 64 pictures")
     assert text.count("| Bits-Ensemble (low rank, shared bits) |") == 2
-    assert " ± " in text
     pytest.importorskip("matplotlib")
     draw(results, setup.data / "cifar.png")
     assert (setup.data / "cifar.png").read_bytes().startswith(b"\x89PNG")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.paper.judged import _T, Answers, judge, losses, over_pictures, over_seeds
+from benchmarks.paper.judged import Answers, judge, losses, over_pictures
 from benchmarks.paper.low_precision import (
     BITS,
     DRAWN,
@@ -78,14 +76,7 @@ def test_nll_err_and_ece_are_of_probabilities_and_amb_of_logits():
     assert judge(answers, temperature=2.0) == pytest.approx(judge(halved))
 
 
-def test_intervals_are_students_over_seeds_and_normal_over_pictures():
-    for degrees, point in enumerate(_T, start=1):
-        assert point == pytest.approx(stats.t.ppf(0.975, degrees), abs=5e-4)
-    values = [0.1, 0.4, 0.2]
-    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
-    mean, half = over_seeds(values)
-    assert (mean - half, mean + half) == pytest.approx((low, high), rel=1e-3)
-    assert math.isnan(over_seeds([1.0])[1])
+def test_the_interval_over_pictures_is_that_of_a_mean_of_many():
     many = np.random.default_rng(0).normal(size=1000)
     low, high = stats.norm.interval(0.95, many.mean(), stats.sem(many))
     mean, half = over_pictures(many)

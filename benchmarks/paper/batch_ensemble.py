@@ -14,10 +14,10 @@ from typing import Any, Literal
 import numpy as np
 
 from benchmarks.paper.experiment import Experiment, Results, Setup
-from benchmarks.paper.judged import over_seeds
-from benchmarks.paper.lpe_report import markdown
+from benchmarks.paper.intervals import cell
 from benchmarks.paper.pieces import piece
 from benchmarks.paper.similarity import short_verdict
+from benchmarks.report import markdown
 
 SEEDS = (0, 1, 2)
 MEMBERS = 4
@@ -84,8 +84,8 @@ def report(results: Results) -> str:
         quality.append(
             [
                 row["way"],
-                _interval([run["ensemble"]["NLL"] for run in runs]),
-                _interval([run["member"]["NLL"] for run in runs]),
+                cell([run["ensemble"]["NLL"] for run in runs], 4),
+                cell([run["member"]["NLL"] for run in runs], 4),
                 f"{100 * _mean(run['ensemble']['ERR'] for run in runs):.2f}",
                 f"{100 * _mean(run['member']['ERR'] for run in runs):.2f}",
                 f"{_mean(run['ensemble']['ECE'] for run in runs):.4f}",
@@ -177,11 +177,6 @@ def draw(results: Results, path: Path) -> None:
 
 def _mean(values: Any) -> float:
     return float(np.mean(list(values)))
-
-
-def _interval(values: list[float]) -> str:
-    mean, half = over_seeds(values)
-    return f"{mean:.4f} ± {half:.4f}"
 
 
 EXPERIMENT = Experiment(

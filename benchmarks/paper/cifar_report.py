@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.paper.experiment import Results
-from benchmarks.paper.judged import over_seeds
-from benchmarks.paper.lpe_report import markdown
+from benchmarks.paper.intervals import cell
 from benchmarks.paper.similarity import short_verdict
+from benchmarks.report import markdown
 from edgeens.tables import size
 
 _TITLES = {
@@ -85,9 +85,9 @@ def _quality(
     return [
         title,
         f"{100 * np.mean([row['accuracy'] for row in rows]):.2f}",
-        _interval([row["NLL"] for row in rows]),
-        _interval([row["Brier"] for row in rows]),
-        _interval([row["ECE"] for row in rows]),
+        cell([row["NLL"] for row in rows], 4),
+        cell([row["Brier"] for row in rows], 4),
+        cell([row["ECE"] for row in rows], 4),
         size(size_bytes),
         size(flat) if what == "file" else "-",
         f"{100 * size_bytes / full:.1f}",
@@ -118,7 +118,7 @@ def _study(network: dict[str, Any]) -> str:
 def _points(network: dict[str, Any]) -> str:
     lines = []
     for points in zip(*(run["frontier"] for run in network["runs"]), strict=True):
-        cells = [size(points[0]["bytes"]), _interval([point["NLL"] for point in points])]
+        cells = [size(points[0]["bytes"]), cell([point["NLL"] for point in points], 4)]
         lines.append([f"{points[0]['bits']} bits", *cells])
     return markdown(("deep ensemble", "bytes", "NLL"), lines)
 
@@ -156,8 +156,3 @@ def draw(results: Results, path: Path) -> None:
 
 def _over(studies: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> str:
     return f"{np.mean([value(study) for study in studies]):.4f}"
-
-
-def _interval(values: list[float]) -> str:
-    mean, half = over_seeds(values)
-    return f"{mean:.4f}" if len(values) == 1 else f"{mean:.4f} ± {half:.4f}"

@@ -15,9 +15,7 @@ from edgeens.uncertainty import log_softmax, softmax
 
 Floats = NDArray[np.float64]
 
-# 97.5 % points of Student's t with 1, 2, ... degrees of freedom.
-_T = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-_NORMAL = 1.960
+_NORMAL = 1.960  # 97.5 % point
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +68,3 @@ def over_pictures(differences: Floats) -> tuple[float, float]:
     """Mean of (n,) values, one a picture, and half the width of its 95 % interval."""
     half = _NORMAL * differences.std(ddof=1) / np.sqrt(len(differences))
     return float(differences.mean()), float(half)
-
-
-def over_seeds(values: list[float]) -> tuple[float, float]:
-    """Mean of one value a seed, and half the width of its 95 % interval (Student's t).
-
-    The interval of one seed is not known: NaN.
-    """
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, float("nan")
-    return mean, float(_T[len(values) - 2] * np.std(values, ddof=1) / np.sqrt(len(values)))

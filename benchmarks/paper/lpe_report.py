@@ -6,13 +6,12 @@ low_precision.measure_model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.paper.judged import over_seeds
+from benchmarks.paper.intervals import cell, half_width
 from benchmarks.paper.low_precision import (
     BITS,
     CLIPPED,
@@ -23,17 +22,12 @@ from benchmarks.paper.low_precision import (
     SCALED,
     Row,
 )
+from benchmarks.report import markdown
 from edgeens.tables import size
 
 _SHOWN = (1, 4, 32)  # of the K that were measured
 _HEAD = ("", "K", "file, bytes", "stored, bytes", "NLL", "ERR, %", "ECE", "AMB", "scaled")
 _OTHERS = (NEAREST, CLIPPED, FEEDBACK, FLOAT, SCALED)
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for README files: the first column to the left, the others to the right."""
-    rule = [":--", *["--:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows))
 
 
 def table(model: dict[str, Any]) -> str:
@@ -119,7 +113,7 @@ def _line(label: str, rows: list[Row]) -> list[str]:
         str(first["members"]),
         size(first["bytes"]),
         size(first.get("stored")),
-        _with_interval([row["NLL"] for row in rows]),
+        cell([row["NLL"] for row in rows], 4),
         f"{100 * _mean(rows, 'ERR'):.2f}",
         f"{_mean(rows, 'ECE'):.4f}",
         f"{_mean(rows, 'AMB'):.4f}" if first["members"] > 1 else "-",
@@ -127,14 +121,12 @@ def _line(label: str, rows: list[Row]) -> list[str]:
     ]
 
 
-def _with_interval(values: list[float]) -> str:
-    mean, half = over_seeds(values)
-    return f"{mean:.4f}" if len(values) == 1 else f"{mean:.4f} ± {half:.4f}"
-
-
 def _signed(pairs: list[tuple[float, float]]) -> str:
     """Over seeds if there are several, else over pictures."""
-    mean, half = pairs[0] if len(pairs) == 1 else over_seeds([each[0] for each in pairs])
+    means = [each[0] for each in pairs]
+    mean, half = float(np.mean(means)), half_width(means)
+    if half is None:
+        ((mean, half),) = pairs
     return f"{mean:+.4f} ± {half:.4f}".replace("-", "\N{MINUS SIGN}")
 
 
