@@ -5,6 +5,7 @@ Last stage of the pipeline, beside metrics. All functions raise DataError for wr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
@@ -83,6 +84,34 @@ def dispersion(weights: ArrayLike) -> float:
     """
     given = checked_array(weights, "weights", _WEIGHT_AXES)
     return float(given.var(axis=0, dtype=np.float64).mean())
+
+
+def network_diversity(tensors: Iterable[ArrayLike], *, members: int) -> tuple[float, float]:
+    """`weight_correlation` and `dispersion` of a whole network, each member being one long vector.
+
+    Args:
+        tensors: of weights, each (copies, *shape), where copies is 1 (all members hold the same
+            values) or *members*; looked at one after another.
+        members: K, at least 2.
+
+    Raises:
+        DataError: there is no tensor, one has other copies, or a member's weights are all 0.
+    """
+    products = np.zeros((members, members))
+    squares, count = 0.0, 0
+    for tensor in tensors:
+        given = checked_array(tensor, "weights", _WEIGHT_AXES)
+        if len(given) not in (1, members):
+            raise DataError(f"a tensor has {len(given)} copies, but there are {members} members")
+        vectors = given.reshape(len(given), -1).astype(np.float64)
+        products += vectors @ vectors.T
+        squares += float(((vectors - vectors.mean(axis=0)) ** 2).sum()) / len(given)
+        count += vectors.shape[1]
+    norms = np.sqrt(np.diag(products))
+    if members < 2 or not norms.all():
+        raise DataError("only weights of at least 2 members that are not all 0 can be compared")
+    cosines = np.clip(products / np.outer(norms, norms), -1.0, 1.0)
+    return float(cosines[np.triu_indices(members, k=1)].mean()), squares / count
 
 
 def collapse_verdict(probabilities: ArrayLike) -> str:

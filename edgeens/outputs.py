@@ -34,6 +34,10 @@ class Meter:
         self._step = step
         self._done, self._total = 0, total
 
+    def more(self, rows: int) -> None:
+        """So many rows come on top."""
+        self._total += rows
+
     def of(self, label: str) -> Ran:
         """What a run called *label* reports its rows to."""
 

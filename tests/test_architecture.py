@@ -35,6 +35,7 @@ ROOMS = {
     "early_exit": {"errors", "arrays", "uncertainty"},
     "exit_curve": {"errors", "arrays", "uncertainty", "metrics", "calibration", "early_exit"},
     "selective": {"errors", "arrays"},
+    "intervals": set(),
     "onnx": {
         *("errors", "ensemble", "coded", "decoder", "records", "uncertainty", "atomic"),
         *("early_exit", "state_files"),
@@ -49,7 +50,9 @@ ROOMS = {
 }
 TOP = {
     *("__init__", "cli", "encoder", "smallest", "trial", "curve", "evaluate", "show", "demo"),
-    *("calibrate", "exit_picture", "_native_build", "__main__", "outputs", "judge"),
+    *("calibrate", "exit_picture", "_native_build", "__main__", "outputs", "judge", "judged"),
+    *("compare", "compare_files", "compare_tables", "shift"),
+    *("report", "report_page", "report_pictures"),
 }
 
 # The only rooms that may import a framework at all.
@@ -62,7 +65,8 @@ FRAMEWORKS = {
     "sklearn": {"demo/train_members"},
     "ivon": {"torch/sampling/ivon"},
     "zstandard": {"size_table"},
-    "matplotlib": {"curve", "exit_picture", "torch/picture"},
+    "matplotlib": {"curve", "exit_picture", "report_pictures", "torch/picture"},
+    "PIL": {"datasets/corruption_digital", "datasets/corruption_weather"},
 }
 
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from edgeens import __version__
-from edgeens.cli import calibrate, encode, export, files, predictions, train
+from edgeens.cli import calibrate, encode, evaluate, export, files, predictions, train
 from edgeens.errors import EdgeensError
 
 
@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     files.add_commands(commands)
     calibrate.add_commands(commands)
     predictions.add_commands(commands)
+    evaluate.add_commands(commands)
     export.add_commands(commands)
     train.add_commands(commands)
     return parser

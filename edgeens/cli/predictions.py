@@ -1,22 +1,18 @@
-"""Commands that run models: `run`, `evaluate`, `demo`."""
+"""Commands that run models: `run`, `demo`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from edgeens import show
 from edgeens.cli.arguments import file_command, threads_option
-from edgeens.progress import Progress
 
 _THREADS = "CPU threads that decode, then run a member each"
 
 
 def add_commands(commands: Any) -> None:
-    """Add `run`, `evaluate` and `demo`."""
+    """Add `run` and `demo`."""
     _run_parser(commands)
-    _evaluate_parser(commands)
     demo = commands.add_parser("demo", help="encode and judge the bundled ensemble of digits")
     demo.set_defaults(run=_demo)
 
@@ -32,14 +28,6 @@ def _run_parser(commands: Any) -> None:
     threads_option(parser, _THREADS)
 
 
-def _evaluate_parser(commands: Any) -> None:
-    parser = file_command(commands, "evaluate", _evaluate, "accuracy, calibration and OOD scores")
-    parser.add_argument("--data", required=True, metavar="D.npz", help="x, y and, if wanted, x_ood")
-    parser.add_argument("--members", nargs="+", default=[], metavar="M.onnx", help="judge them too")
-    parser.add_argument("--json", action="store_true", help="machine-readable")
-    threads_option(parser, _THREADS)
-
-
 def _run(options: argparse.Namespace) -> None:
     from edgeens.data import load_inputs, save_prediction
     from edgeens.onnx.session import Session
@@ -47,20 +35,6 @@ def _run(options: argparse.Namespace) -> None:
     with Session(options.file, threads=options.threads) as session:
         prediction = session.predict(load_inputs(options.input), early_exit=options.early_exit)
     save_prediction(prediction, options.output, members=options.members)
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    from edgeens.evaluate import evaluate
-
-    with Progress("evaluating") as progress:
-        rows = evaluate(
-            options.file,
-            options.data,
-            options.members,
-            threads=options.threads,
-            progress=progress.update,
-        )
-    print(json.dumps(rows) if options.json else show.evaluation(rows))
 
 
 def _demo(options: argparse.Namespace) -> None:
