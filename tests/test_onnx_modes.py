@@ -14,7 +14,7 @@ import pytest
 from edgeens.decoder import Container
 from edgeens.encoder import encode
 from edgeens.errors import DataError, FormatError
-from edgeens.onnx import runtime
+from edgeens.onnx import engine
 from edgeens.onnx.forms import codes_name, with_codes
 from edgeens.onnx.loaded import coded_inputs
 from edgeens.onnx.members import load_members
@@ -76,7 +76,7 @@ def test_an_onnx_runtime_that_nobody_tested_keeps_its_constants(file, feeds, mon
     with Session(file, optimize=True) as session:
         assert session._members._constants == []  # tests above fail if it does not copy them
         expected = session.predict_members(feeds)
-    monkeypatch.setattr(runtime, "_COPIES_CONSTANTS", (1, 19))
+    monkeypatch.setattr(engine, "_COPIES_CONSTANTS", (1, 19))
     with Session(file, optimize=True) as session:
         kept = session._members._constants
         places = {value.data_ptr() for member in kept for value in member.values()}
@@ -85,7 +85,7 @@ def test_an_onnx_runtime_that_nobody_tested_keeps_its_constants(file, feeds, mon
         for name, array in session.predict_members(feeds).items():
             np.testing.assert_array_equal(array, expected[name])
     for unknown in ("none", "2.0.1", "1.19.2"):
-        monkeypatch.setattr(runtime, "_COPIES_CONSTANTS", (1, 31))
+        monkeypatch.setattr(engine, "_COPIES_CONSTANTS", (1, 31))
         monkeypatch.setattr("onnxruntime.__version__", unknown)
         with Session(file, optimize=True) as session:
             assert len(session._members._constants) == MEMBERS
@@ -213,6 +213,16 @@ def test_the_memory_of_the_kernel_and_of_the_control_group_are_read(tmp_path):
     (tmp_path / "memory.max").write_text("5000\n")
     assert available_bytes(meminfo, tmp_path) == 4000
     assert available_bytes(tmp_path / "none", tmp_path / "none") is None
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+@pytest.mark.parametrize("provider", ["CUDAExecutionProvider", ("CUDAExecutionProvider", {})])
+def test_a_provider_that_does_not_start_is_refused(file, monkeypatch, provider):
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: there)
+    words = "'CUDAExecutionProvider' did not start, so that the model would run with CPUExec"
+    with pytest.raises(DataError, match=words):
+        Session(file, providers=[provider, "CPUExecutionProvider"])
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from edgeens.ensemble import Ensemble, LayerInputs
 from edgeens.errors import DataError
 from edgeens.onnx.elements import Array
+from edgeens.onnx.engine import import_runtime
 from edgeens.onnx.graph import walk_model
 from edgeens.onnx.inputs import Input, named_arrays
 from edgeens.onnx.package import onnx
 from edgeens.onnx.products import Layout, Product, products
-from edgeens.onnx.runtime import import_runtime
 from edgeens.onnx.skeleton import restore_member
 
 Progress = Callable[[str, int, int], None]

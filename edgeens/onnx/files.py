@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeens.errors import DataError, MembersError
 from edgeens.onnx.elements import Array
-from edgeens.onnx.runtime import import_runtime
+from edgeens.onnx.engine import import_runtime
 
 
 def run_files(

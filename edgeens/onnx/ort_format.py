@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 from edgeens.atomic import replacing
 from edgeens.decoder import Container
 from edgeens.errors import DataError
+from edgeens.onnx.engine import import_runtime
 from edgeens.onnx.one_graph import Form, write_one_graph
-from edgeens.onnx.runtime import import_runtime
 
 
 def write_ort(

@@ -7,7 +7,6 @@ who want ONNX Runtime to repack weights for speed, get a session a member.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from threading import Lock
@@ -16,14 +15,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from edgeens.decoder import Container
-from edgeens.errors import (
-    DataError,
-    EdgeensError,
-    FormatError,
-    MissingPackageError,
-    NotEnoughMemoryError,
-)
+from edgeens.errors import DataError, EdgeensError, FormatError
 from edgeens.onnx.elements import NUMBERS, Array, numpy_type, runtime_type
+from edgeens.onnx.engine import Engine, run_session
 from edgeens.onnx.forms import with_codes, with_constants, with_inner_outputs
 from edgeens.onnx.loaded import (
     Streamed,
@@ -39,13 +33,6 @@ MODES: tuple[str, ...] = get_args(Mode)
 
 _SECTION = 15  # SPEC S12: a section is malformed
 
-# The newest ONNX Runtime of which tests have shown that it copies what
-# SessionOptions.add_external_initializers gives it; none has promised to.
-_COPIES_CONSTANTS = (1, 31)
-
-# What ONNX Runtime says where an allocation fails, without its arena and with it.
-_NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
-
 
 def find_skeleton(container: Container) -> tuple[str, bytes]:
     """Type and payload of the section with the graph: SKLF if there is one, else SKLC.
@@ -59,22 +46,6 @@ def find_skeleton(container: Container) -> tuple[str, bytes]:
         "the file holds weights but no graph (section SKLF or SKLC): encode it from ONNX models, "
         "or decode its tensors as arrays"
     )
-
-
-def import_runtime() -> Any:
-    """The package onnxruntime.
-
-    Raises MissingPackageError if it is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingPackageError(
-            "running a model needs the package onnxruntime, which is not installed: "
-            "`pip install onnxruntime`. It exists for 64-bit x86 and ARM (aarch64), not for 32-bit "
-            "ARM (armv7l, armv6l) or musl; there, decode the tensors or use the C decoder"
-        ) from error
-    return onnxruntime
 
 
 class Members:
@@ -108,9 +79,7 @@ class Members:
             providers: of ONNX Runtime; None: the CPU.
             identity: of the file, to share decoded weights with other sessions; None: do not.
         """
-        self._runtime = import_runtime()
-        self._threads = threads
-        self._providers = self._checked_providers(providers)
+        self._engine = Engine(threads=threads, providers=providers)
         self.count = container.members
         self._tensors = container.tensors
         kind, graph = find_skeleton(container)
@@ -152,7 +121,7 @@ class Members:
         with self._streaming if self._stream is not None else nullcontext():
             if self._stream is not None:
                 self._stream.load(member)
-            return self._run(self._sessions[member], values | self._feeds[member])
+            return run_session(self._sessions[member], values | self._feeds[member])
 
     def inner_sizes(
         self, inputs: Sequence[Mapping[str, Array]]
@@ -164,11 +133,11 @@ class Members:
         # How large values are does not hang on what the weights are.
         blank = {i.name: np.zeros(i.shape, numpy_type(i.dtype)) for i in self._tensors}
         constants = {} if self._feeds[0] else self._wrap(blank)
-        session = self._session(with_inner_outputs(self._graph), constants, arena=False)
+        session = self._engine.session(with_inner_outputs(self._graph), constants, arena=False)
         sizes = []
         for feeds in inputs:
             with self._streaming if self._stream is not None else nullcontext():
-                found = self._run(session, self._inputs_of(feeds) | self._feeds[0])
+                found = run_session(session, self._inputs_of(feeds) | self._feeds[0])
             arrays = [each for each in found if isinstance(each, np.ndarray)]
             shapes = [np.shape(output) for output in found[: len(self.outputs)]]
             sizes.append((sum(array.nbytes for array in arrays), shapes))
@@ -180,19 +149,6 @@ class Members:
             if item.type == runtime_type("bfloat16"):
                 values[item.name] = self._value(feeds[item.name], bfloat16=True)
         return values
-
-    def _run(self, session: Any, values: dict[str, Any]) -> list[Array]:
-        try:
-            outputs: list[Array] = session.run(None, values)
-        except Exception as error:  # its errors have no common base below Exception
-            reason = _reason(error)
-            if isinstance(error, MemoryError) or any(word in reason for word in _NO_MEMORY):
-                raise NotEnoughMemoryError(
-                    "not enough memory to run the model on so many rows: give a smaller batch, or "
-                    f"fewer threads ({reason})"
-                ) from error
-            raise DataError(f"ONNX Runtime cannot run the model: {reason}") from error
-        return outputs
 
     def close(self) -> None:
         """Drop the sessions and the weights."""
@@ -236,14 +192,14 @@ class Members:
         self, container: Container, graph: bytes, decoders: int, *, optimize: bool
     ) -> None:
         """A session a member, whose weights lie in one buffer while its session is made."""
-        copies = (1, 20) <= _version(self._runtime) <= _COPIES_CONSTANTS
+        copies = self._engine.copies_constants
         stream = Streamed(container, threads=decoders)
         for member in range(self.count):
             if not copies and member:
                 stream = Streamed(container, threads=decoders)
             stream.load(member)
             constants = self._wrap(stream.arrays)
-            self._sessions.append(self._session(graph, constants, arena=optimize))
+            self._sessions.append(self._engine.session(graph, constants, arena=optimize))
             if not copies:
                 self._constants.append(constants)
         self._feeds = [{} for _ in self._sessions]
@@ -251,7 +207,7 @@ class Members:
 
     def _share_one(self, graph: bytes, feeds: list[dict[str, Any]]) -> None:
         """One session for all members, which differ in what they are fed."""
-        self._sessions = [self._session(graph, {}, arena=False)] * self.count
+        self._sessions = [self._engine.session(graph, {}, arena=False)] * self.count
         self._graph = graph
         self._feeds = feeds
 
@@ -265,40 +221,10 @@ class Members:
 
     def _value(self, array: Array, *, bfloat16: bool) -> Any:
         """An OrtValue that uses *array* where it lies, and keeps it alive."""
-        make = self._runtime.OrtValue
+        make = self._engine.runtime.OrtValue
         if bfloat16:
             return make.ortvalue_from_numpy_with_onnx_type(array, NUMBERS["bfloat16"])
         return make.ortvalue_from_numpy(array)
-
-    def _session(self, graph: bytes, constants: Mapping[str, Any], *, arena: bool) -> Any:
-        options = self._runtime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # its errors come as exceptions; no need to print them too
-        # Both keep memory between runs, for each session: speed at the price of memory.
-        options.enable_cpu_mem_arena = arena
-        options.enable_mem_pattern = arena
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if constants:
-            options.add_external_initializers(list(constants), list(constants.values()))
-        try:
-            return self._runtime.InferenceSession(graph, options, providers=self._providers)
-        except Exception as error:  # its errors have no common base below Exception
-            raise DataError(
-                f"ONNX Runtime {self._runtime.__version__} cannot load the model: {_reason(error)}"
-            ) from error
-
-    def _checked_providers(self, providers: Sequence[Any] | None) -> list[Any]:
-        """Refuse a provider that this ONNX Runtime lacks; it would warn and use the CPU."""
-        wanted = ["CPUExecutionProvider"] if providers is None else list(providers)
-        there = self._runtime.get_available_providers()
-        for provider in wanted:
-            name = provider[0] if isinstance(provider, tuple) else provider
-            if name not in there:
-                raise DataError(
-                    f"this ONNX Runtime has no provider {name!r}; it has {', '.join(there)}"
-                )
-        return wanted
 
 
 def _check_inputs(session: Any, container: Container) -> None:
@@ -311,14 +237,3 @@ def _check_inputs(session: Any, container: Container) -> None:
                 f"the section SKLF has no graph input {info.name!r} of {info.dtype} "
                 f"{tuple(info.shape)}; the file was not made by one encoder",
             )
-
-
-def _version(runtime: Any) -> tuple[int, ...]:
-    """Major and minor version; (0, 0) if they cannot be told."""
-    found = re.match(r"(\d+)\.(\d+)", runtime.__version__)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what ONNX Runtime says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
