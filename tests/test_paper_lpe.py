@@ -17,7 +17,7 @@ from benchmarks.paper.low_precision import (
     float_ensemble,
     measure_model,
 )
-from benchmarks.paper.lpe_report import differences, draw, table
+from benchmarks.paper.lpe_report import differences, draw, finding, table
 from benchmarks.paper.pieces import piece
 from benchmarks.paper.pretrained import MODELS
 from edgeens.data import Labelled
@@ -179,6 +179,10 @@ def test_the_tables_say_what_was_measured(models, pictures, rows, tmp_path):
     assert lines[2].startswith("| float32 | 1 | ")
     assert f"{one(rows, FLOAT, 32)['NLL']:.4f} ± 0.0000" in lines[2]
     assert differences(model).splitlines()[-1].startswith("| INT-3 | ")
+    lost = one(rows, NEAREST, 4)["less"][FLOAT][0]
+    left = one(rows, DRAWN, 4, 32)["less"][FLOAT][0]
+    assert f"costs {lost:.4f} nats" in finding(model)
+    assert f"drawn give back {100 * (1 - left / lost):.0f} % of it" in finding(model)
     pytest.importorskip("matplotlib")
     draw({"models": [model]}, tmp_path / "lpe.png")
     assert (tmp_path / "lpe.png").read_bytes().startswith(b"\x89PNG")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, make_ensemble, member_paths
+from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, Recipe, make_ensemble, member_paths
 from benchmarks.paper.experiment import Experiment, Results, Setup
 from benchmarks.paper.low_precision import MEMBERS, Pictures, float_ensemble, measure_model
-from benchmarks.paper.lpe_report import differences, draw, table
+from benchmarks.paper.lpe_report import differences, draw, finding, table
 from benchmarks.paper.pieces import piece
 from edgeens.data import load_inputs, load_labelled
 
@@ -28,15 +29,15 @@ def measure(setup: Setup) -> Results:
         runs = []
         for seed in SEEDS:
             setup.progress(f"{recipe.title}, seed {seed}", done + seed, len(MODELS) * len(SEEDS))
-            runs.append(_measured(setup, folder, recipe.name, seed))
-        apart = piece(setup.cache, f"{recipe.name}-apart", {}, partial(_apart, folder))
+            runs.append(_measured(setup, folder, recipe, seed))
+        apart = piece(setup.cache, f"{recipe.name}-apart", asdict(recipe), partial(_apart, folder))
         models.append({"title": recipe.title, "runs": runs, "apart": apart})
     return {"seeds": list(SEEDS), "members": list(MEMBERS), "models": models}
 
 
-def _measured(setup: Setup, folder: Path, name: str, seed: int) -> dict[str, Any]:
+def _measured(setup: Setup, folder: Path, recipe: Recipe, seed: int) -> dict[str, Any]:
     first = seed == SEEDS[0]  # sizes hardly depend on the seed, and take longest
-    made_from = {"members": MEMBERS, "key": seed, "stored": first}
+    made_from = {**asdict(recipe), "members": MEMBERS, "key": seed, "stored": first}
 
     def make() -> dict[str, Any]:
         model = member_paths(folder)[seed]
@@ -45,7 +46,7 @@ def _measured(setup: Setup, folder: Path, name: str, seed: int) -> dict[str, Any
         )
         return {"rows": rows}
 
-    return piece(setup.cache, f"{name}-{seed}", made_from, make)
+    return piece(setup.cache, f"{recipe.name}-{seed}", made_from, make)
 
 
 def _apart(folder: Path) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def report(results: Results) -> str:
     """What was done, a table a model, and the differences."""
     parts = [_PROTOCOL]
     for model in results["models"]:
-        parts += [f"**{model['title']}**", table(model), differences(model)]
+        parts += [f"**{model['title']}**", table(model), differences(model), finding(model)]
     return "\n\n".join(parts)
 
 

@@ -17,7 +17,7 @@ from benchmarks.paper.low_precision import (
     float_answers,
     measure_model,
 )
-from benchmarks.paper.lpe_report import differences, draw, table
+from benchmarks.paper.lpe_report import differences, draw, finding, table
 from benchmarks.paper.pieces import piece
 from benchmarks.paper.pretrained import MODELS, Pretrained, digest
 from edgeens.calibration import fit_temperature
@@ -96,6 +96,7 @@ def report(results: Results) -> str:
             f"**{model['title']}**: first {model['pictures']} test pictures; {model['source']}.",
             table(model),
             differences(model),
+            finding(model),
             f"Temperature of the float32 model: {first['T']:.2f}, NLL {first['scaled']:.4f}; the "
             f"pictures that it was trained on call for "
             + (

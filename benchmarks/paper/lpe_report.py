@@ -57,6 +57,23 @@ def differences(model: dict[str, Any]) -> str:
     return markdown([f"NLL of {most} members drawn, less that of", *_OTHERS], lines)
 
 
+def finding(model: dict[str, Any], *, bits: int = 4) -> str:
+    """What rounding to few bits costs, and how much of it the others give back, in words."""
+    runs = [run["rows"] for run in model["runs"]]
+    most = max(row["members"] for row in runs[0])
+    base = _mean(_over_runs(runs, FLOAT, 32, 1), "NLL")
+    lost = _mean(_over_runs(runs, NEAREST, bits, 1), "NLL") - base
+    back = {
+        name: 1 - (_mean(_over_runs(runs, way, bits, members), "NLL") - base) / lost
+        for name, way, members in (("drawn", DRAWN, most), ("feedback", FEEDBACK, 1))
+    }
+    return (
+        f"At INT-{bits}, rounding to nearest costs {lost:.4f} nats; {most} members drawn give back "
+        f"{100 * back['drawn']:.0f} % of it, one member rounded with error feedback "
+        f"{100 * back['feedback']:.0f} %."
+    )
+
+
 def draw(results: dict[str, Any], path: Path) -> None:
     """NLL against K, a line a width, a panel a model."""
     from matplotlib.figure import Figure
