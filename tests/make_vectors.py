@@ -17,6 +17,7 @@ from edgeens.coded import CodedEnsemble, CodedTensor
 from edgeens.container.layout import DTYPES
 from edgeens.container.reference_blocks import word
 from edgeens.container.writer import serialise
+from tests.vector_codings import good as good_codings
 from tests.vector_ensembles import REWORKED, good, reworked
 from tests.vector_entropy import good as good_entropy
 from tests.vector_faults import faults
@@ -29,6 +30,8 @@ def vectors() -> dict[str, bytes]:
     """Every file below tests/vectors, by its path."""
     ensembles = {**good(), **good_entropy(), **good_filtered()}
     files = {name: serialise(ensemble) for name, ensemble in ensembles.items()}
+    for name, (ensemble, data) in good_codings().items():
+        ensembles[name], files[name] = ensemble, data
     expected = {name: expectation(ensemble) for name, ensemble in ensembles.items()}
     made = reworked(files)
     for name, origin in REWORKED.items():

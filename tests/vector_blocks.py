@@ -105,7 +105,11 @@ def restated(draft: Draft) -> None:
 
 
 def growth_fault(good: bytes) -> bytes:
-    """A file of five members whose last pattern is 0000 2: the new cluster must be 1."""
+    """A file of five members whose last pattern is 0000 2: the new cluster must be 1.
+
+    The digits are as many as for three clusters; the last one being 0, they also are the bytes
+    that two clusters would have. So only the pattern is wrong.
+    """
     draft = Draft.take_apart(good)
     draft.keep([0])
     fours = (0,) * 63 + (0 | 2 << 4,)
@@ -115,7 +119,7 @@ def growth_fault(good: bytes) -> bytes:
         fours=fours,
         eights=(0,) * 64,
         bases=(1,) * 64 * 5,
-        four_digits=(2,) * 64,
+        four_digits=(*(2,) * 65, 0),
         eight_digits=(8,) * 64,
     )
     return draft.build()

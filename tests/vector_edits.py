@@ -172,6 +172,7 @@ SECTIONS: list[Row] = [
     ("bytes_left", SECTION, "a byte behind the sections", lambda d: setattr(d, "tail", b"\0")),
     ("section_critical", CRITICAL, "an unknown critical section", insert(0, b"NEW1", flags=1)),
     ("sign_critical", CRITICAL, "a signature is never critical", insert(0, b"SIGN", flags=1)),
+    ("sklq_critical", CRITICAL, "a reserved critical section", insert(0, b"SKLQ", flags=1)),
     ("cali_critical", CRITICAL, "a calibration is never critical", insert(0, b"CALI", flags=1)),
     ("critical_behind_sign", CRITICAL, "a critical section behind the signature", behind_sign),
     ("new_method", UNSUPPORTED, "a method of a newer minor version", new(PLAIN, method=9)),
@@ -179,6 +180,20 @@ SECTIONS: list[Row] = [
     ("new_dtype", UNSUPPORTED, "a dtype of a newer minor version", new(EXACT, dtype=21)),
     ("new_digits", UNSUPPORTED, "digits of a newer minor version", new(BALANCED, digits=9)),
     ("new_predictor", UNSUPPORTED, "a newer predictor", new(PLAIN, method=3, predictor=9)),
+    ("new_predictor_plain", UNSUPPORTED, "a newer predictor of plain", new(PLAIN, predictor=9)),
+    ("new_digits_plain", UNSUPPORTED, "newer digits of plain", new(PLAIN, digits=9)),
+    (
+        "new_digits_ties",
+        UNSUPPORTED,
+        "newer digits, found before that plain has no predictor and exact values no codewords",
+        new(EXACT, coder=1, predictor=1, digits=9),
+    ),
+    (
+        "new_digits_bits",
+        RECORD,
+        "codes of nine bits, then newer digits",
+        new(PLAIN, bits=9, digits=9),
+    ),
     ("new_reserved", RECORD, "a reserved byte, in any minor version", new(PLAIN, reserved_55=1)),
 ]
 
@@ -210,6 +225,8 @@ def short_digests(draft: Draft) -> None:
     draft.sections[1].payload = draft.sections[1].payload[:-32]
 
 
+SIXTY_FIVE = b'{"a":' + b"[" * 64 + b"]" * 64 + b',"a":1}'  # where the name stands again
+
 VERIFIED: list[Row] = [
     ("meta_crc", Status.SECTION_CHECKSUM, "META's checksum", restate(0, crc=1)),
     ("digests_crc", Status.SECTION_CHECKSUM, "the digests' checksum", restate(1, crc=1)),
@@ -220,6 +237,8 @@ VERIFIED: list[Row] = [
     ("meta_latin1", SECTION, "META that is not UTF-8", meta(b'{"a":"\xe9"}')),
     ("meta_utf16", SECTION, "META in UTF-16", meta("{}".encode("utf-16"))),
     ("meta_deep", SECTION, "META that is nested too deep", meta(b"[" * 3000)),
+    ("meta_65", SECTION, "65 objects and arrays in each other", meta(SIXTY_FIVE)),
+    ("meta_mark", SECTION, "META behind a byte order mark", meta(b"\xef\xbb\xbf{}")),
     ("cali_list", SECTION, "CALI that is a list", insert(2, b"CALI", b"[]")),
     ("cali_text", SECTION, "CALI that is not JSON", insert(2, b"CALI", b"{'a':1}")),
     ("digests_short", SECTION, "fewer digests than tensors", short_digests),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,6 +61,21 @@ def drawn(name: str, bits: int, levels: int, shape: tuple[int, ...], **options) 
     parent = noise(name, (1, *shape), -levels, levels)
     draw = Draw(options.pop("key", KEY), levels)
     return CodedTensor(name, "float32", parent, grid(bits, **options), "drawn", draw=draw)
+
+
+def _joint(name: str, shape: tuple[int, ...]) -> CodedTensor:
+    codes = noise(name, (1, *shape[1:])) // 2 + noise(f"{name}d", shape, -3, 3)
+    return CodedTensor(
+        name, "float32", codes.astype(np.int8), None, "joint", coder="entropy", predictor="first"
+    )
+
+
+def _scaled(method: str, tensor: CodedTensor, zero_point: int) -> CodedTensor:
+    """*tensor*, 3 by 4, with a scale for each of its four columns."""
+    bits = 4 if method == "drawn" else 8
+    scales = grid(bits, 0.5, 0.3, 7e-3, 2e5, axis=1, zero_point=zero_point)
+    codes = tensor.codes.reshape(-1, 3, 4)
+    return replace(tensor, codes=codes, grid=scales, method=method)
 
 
 def exact(name: str, dtype: str, shape: tuple[int, ...]) -> CodedTensor:
@@ -130,6 +146,17 @@ def good() -> dict[str, CodedEnsemble]:
                 plain("last", 5, (2, 3, 4, 2), scales=(0.1, 1e36), axis=2, zero_point=127),
                 plain("middle", 5, (2, 3, 4, 2), scales=(1, 2, 3, 4), axis=1, zero_point=-128),
                 plain("named", 5, (2, 3, 4, 2), axis=1),
+            ),
+        ),
+        # Scales of channels and zero points where the methods are not plain.
+        "scales": CodedEnsemble(
+            2,
+            (
+                _scaled("drawn", drawn("a", 4, 7, (3, 4)), 0),
+                _scaled("joint", _joint("b", (2, 3, 4)), -9),
+                _scaled("raw", CodedTensor("c", "double", noise("c", (2, 3, 4), -128)), 100),
+                _scaled("shared", shared("d", mixed("d", 2, 12, "planes"), "planes"), -128),
+                _scaled("shared", shared("e", mixed("e", 2, 12, "balanced"), "balanced"), 5),
             ),
         ),
         "runs": CodedEnsemble(
@@ -229,9 +256,15 @@ CALIBRATION = {
     "edgeens.abstention": {"threshold": 0.25},
 }
 
+# All that a parser of JSON might refuse and must not: 64 objects and arrays, a name that stands
+# twice, half a surrogate pair, a number above all doubles, brackets in a string.
+JSON = b' {"a":' + b"[" * 63 + b"]" * 63 + b',"a":"\\udc00","b":-1e999,"c":"' + b"[" * 64 + b'"}\n'
+
 # Which good file each reworked one is made from: it holds the same tensors.
 REWORKED = {
     "calibrated": "walk",
+    "critical": "sections",
+    "json": "sections",
     "no_digests": "blocks",
     "newer_minor": "blocks",
     "tables": "shared_04",
@@ -251,6 +284,15 @@ def reworked(files: dict[str, bytes]) -> dict[str, bytes]:
     draft.tables = bytes((1, 0, 0, 0, 3, 0, 0, 0, 200, 0, 0, 0, 0, 0, 0, 0)) + b"abc"
     draft.lies["table_count"] = 2
     made["tables"] = draft.build()
+    draft = Draft.take_apart(files["sections"])
+    by_type = {section.type: section for section in draft.sections}
+    for type_ in (b"SKLF", b"SKLC", b"DGST"):
+        by_type[type_].flags = 1
+    order = (b"CALI", b"SKLF", b"DGST", b"META", b"SKLC", b"SIGN", b"ZZ99")
+    draft.sections = [by_type[type_] for type_ in order]
+    made["critical"] = draft.build()
+    draft.sections = [SectionDraft(b"META", JSON)]
+    made["json"] = draft.build()
     draft = Draft.take_apart(files["walk"])
     draft.sections.append(SectionDraft(b"CALI", json.dumps(CALIBRATION).encode()))
     made["calibrated"] = draft.build()

@@ -15,7 +15,7 @@ from tests.vector_edits import BLOCKS, NAMES, SCALES, SECTIONS, TABLES, VERIFIED
 from tests.vector_ensembles import drawn, exact, mixed, plain, shared
 from tests.vector_entropy_faults import faults as entropy_faults
 from tests.vector_filtered import faults as filter_faults
-from tests.vector_records import HEADERS, PLAIN, RECORDS
+from tests.vector_records import DRAWN, HEADERS, PLAIN, RECORDS
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,9 @@ def faults(files: dict[str, bytes]) -> Iterator[Fault]:
     detail = "14 weights of 3 members in float32 are 168 bytes"
     data = damaged(lambda draft: None, [PLAIN])
     yield Fault("limit", Status.LIMIT, detail, data, limit=167)
+    detail = "9 weights of 3 drawn members in float32 are 108 bytes"
+    data = damaged(lambda draft: None, [DRAWN])
+    yield Fault("limit_drawn", Status.LIMIT, detail, data, limit=107)
     yield Fault(
         "shared_17_members",
         Status.RECORD,

@@ -80,6 +80,13 @@ RECORDS = [
     ("first_table_fixed", PLAIN, {"first_table": 1}, RECORD, "fixed with a table"),
     ("table_count_fixed", PLAIN, {"table_count": 1}, RECORD, "fixed with tables"),
     ("tables_missing", PLAIN, {"coder": 1, "table_count": 1}, RECORD, "a table that is not there"),
+    (
+        "tables_missing_shared",
+        BALANCED,
+        {"coder": 1, "table_count": 1},
+        RECORD,
+        "shared, whose tables nobody reads, with a table that is not there",
+    ),
     ("key_plain", PLAIN, {"key": 1 << 63}, RECORD, "plain with a key"),
     ("positions_0", PLAIN, {"block_positions": 0}, RECORD, "blocks of no positions"),
     (
