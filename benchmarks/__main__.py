@@ -13,7 +13,7 @@ from benchmarks.decode import measure_decode
 from benchmarks.early_exit import measure_early_exit
 from benchmarks.encode import measure_encode
 from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, make_ensemble
-from benchmarks.instructions import PROCESSOR, measure_instructions
+from benchmarks.instructions import measure_instructions
 from benchmarks.machine import describe
 from benchmarks.sizes import measure_nll, measure_sizes
 from edgeens.errors import EdgeensError, MissingPackageError
@@ -95,20 +95,14 @@ def encode(machine: str, cache: Path) -> None:
 
 
 def instructions() -> None:
-    """Print and save the instructions of decoding; says what is missing where it cannot count."""
+    """Print and save counted instructions and modelled cycles, or say what is missing for it."""
     try:
         rows = measure_instructions()
     except MissingPackageError as error:
         print(f"skipped the instruction counts: {error}")
         return
-    lines = []
-    for row in rows:
-        longest = [f"{name} {number(n, 1)}" for name, n in row["functions"].items() if n >= 0.5]
-        figures = [number(row["bits_mw"], 2), number(row["instructions"], 2)]
-        lines.append([row["way"], *figures, ", ".join(longest)])
-    head = [f"decode on {PROCESSOR}", "bits/mw", "instructions/mw", "of these, in"]
-    print(render(head, lines))
-    _save("instructions.json", {"processor": PROCESSOR, "decode": rows})
+    print(report.instruction_table(rows), report.cycle_table(rows), sep="\n\n")
+    _save("instructions.json", {"decode": rows})
 
 
 def runtime(machine: str, cache: Path) -> None:

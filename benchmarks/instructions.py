@@ -1,8 +1,9 @@
-"""Instructions that a Cortex-A72 needs a member weight, straight to float32: counted, not timed.
+"""Decoding a member weight to float32 on ARM: its instructions, counted, and its cycles, modelled.
 
 Counts are the same on every machine and on a busy one, so they tell what a change of the decoder is
-worth where times do not; they say nothing of caches and of instructions side by side. The program
-is emulated/decode_driver.c, run by QEMU; emulated/count_plugin.c counts.
+worth where times do not. They say nothing of caches and of instructions side by side; of the second
+benchmarks.cycles says what a model of the processor thinks. The program is decode_driver.c, built
+for each processor with vector code and without, run by QEMU; count_plugin.c counts.
 """
 
 from __future__ import annotations
@@ -10,86 +11,135 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.workloads import MEMBERS, Workload, workloads
+from benchmarks.cycles import MODEL_PACKAGE, MODEL_PROGRAMS, Piece, model_cycles
+from benchmarks.workloads import SMALL_LAYER, counted_workloads
 from edgeens.container.checksum import crc32c
 from edgeens.container.writer import serialise
 from edgeens.decoder import Container
 from edgeens.errors import EdgeensError, MissingPackageError
+from edgeens.progress import Progress
 
 ROOT = Path(__file__).parents[1]
-EMULATED = Path(__file__).parent / "emulated"
+HERE = Path(__file__).parent
 COMPILER, EMULATOR, HOST_COMPILER = "aarch64-linux-gnu-gcc", "qemu-aarch64", "cc"
-PACKAGES = "gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"  # of Debian and Ubuntu
-PROCESSOR = "cortex-a72"
-FLAGS = ["-std=c11", "-O2", f"-mcpu={PROCESSOR}", "-ffp-contract=off", "-static"]
-SHAPE = (64, 512, 3, 3)  # a part of the layer; a weight's share of the rest is then below 0.1
+PACKAGES = f"gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user {MODEL_PACKAGE}"  # Debian
+FLAGS = ["-std=c11", "-O2", "-ffp-contract=off", "-static"]
 ONCE, OFTEN = 1, 3
 FUNCTIONS = 6  # that are listed, of those that a row runs longest in
 
+# Processors of the Raspberry Pis with 64 bits, and the name of the model that stands for each.
+PROCESSORS = {"cortex-a53": "cortex-a53", "cortex-a72": "cortex-a72", "cortex-a76": "neoverse-n1"}
+# The compiler vectorises scalar loops by itself at times; here they show what vector units bring.
+KERNELS = {"NEON": (), "scalar": ("-DEENS_NO_VECTOR", "-fno-tree-vectorize")}
+
+
+@dataclass
+class Build:
+    """decode_driver.c for one processor, and the pieces of it that have run so far."""
+
+    processor: str
+    kernels: str
+    program: Path
+    rows: list[Counter[Piece]] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)  # that each row yields
+
 
 def measure_instructions() -> list[dict[str, Any]]:
-    """Rows: way, bits_mw, instructions (a member weight) and functions (instructions by name).
+    """Rows: way, bits_mw and builds: processor, kernels, instructions, cycles, functions.
+
+    Instructions and cycles are those a member weight, functions the instructions by name.
 
     Raises:
-        MissingPackageError: the cross compiler or the emulator is not installed, or has no plugins.
+        MissingPackageError: a compiler, the emulator or the model is not installed.
         EdgeensError: the emulated decoder gives other values than the one on this machine.
     """
-    for program in (HOST_COMPILER, COMPILER, EMULATOR):
+    for program in (HOST_COMPILER, COMPILER, EMULATOR, *MODEL_PROGRAMS):
         if shutil.which(program) is None:
             raise MissingPackageError(
                 f"{program} is missing; install it with apt-get install {PACKAGES}"
             )
+    ways: list[tuple[str, float]] = []
     with TemporaryDirectory() as name:
         work = Path(name)
-        _build(work)
-        return [_row(workload, work) for workload in workloads(SHAPE)]
+        builds = list(_build(work))
+        every = list(counted_workloads(SMALL_LAYER))
+        with Progress("counting") as progress:
+            for done, workload in enumerate(every):
+                progress.update(workload.label, done, len(every))
+                data = serialise(workload.coded)
+                weights = workload.coded.members * prod(SMALL_LAYER)
+                ways.append((workload.label, 8 * len(data) / weights))
+                _decode(data, weights, builds, work)
+        return [
+            {"way": label, "bits_mw": bits, "builds": rows}
+            for (label, bits), *rows in zip(ways, *map(_figures, builds), strict=True)
+        ]
 
 
-def _build(work: Path) -> None:
+def _build(work: Path) -> Iterator[Build]:
     library = sorted((ROOT / "native" / "src").glob("*.c"))
     include = f"-I{ROOT / 'native' / 'include'}"
-    driver = EMULATED / "decode_driver.c"
-    _run(COMPILER, *FLAGS, include, driver, *library, "-o", work / "driver")
-    plugin = "-shared", "-fPIC", "-fvisibility=hidden", EMULATED / "count_plugin.c"
+    plugin = "-shared", "-fPIC", "-fvisibility=hidden", HERE / "count_plugin.c"
     _run(HOST_COMPILER, "-O2", *plugin, "-o", work / "plugin.so")
+    for processor in PROCESSORS:
+        for kernels, flags in KERNELS.items():
+            program = work / f"{processor}-{kernels}"
+            sources = HERE / "decode_driver.c", *library
+            target = f"-mcpu={processor}"
+            _run(COMPILER, *FLAGS, target, *flags, include, *sources, "-o", program)
+            yield Build(processor, kernels, program)
 
 
-def _row(workload: Workload, work: Path) -> dict[str, Any]:
-    data = serialise(workload.coded)
+def _decode(data: bytes, weights: int, builds: list[Build], work: Path) -> None:
+    """Let every build decode the container, and keep what of it ran for that alone."""
     (work / "layer.eens").write_bytes(data)
-    decoded = f"{crc32c(Container.from_bytes(data).decode('w').tobytes()):08x}"
-    once, often = (_count(work, times, decoded) for times in (ONCE, OFTEN))
-    weights = MEMBERS * prod(SHAPE)
-    per_weight = 1 / (weights * (OFTEN - ONCE))
-    counts = Counter({name: number - once[name] for name, number in often.items()})
-    return {
-        "way": workload.label,
-        "bits_mw": 8 * len(data) / weights,
-        "instructions": counts.total() * per_weight,
-        "functions": {name: n * per_weight for name, n in counts.most_common(FUNCTIONS) if n > 0},
-    }
+    expected = f"{crc32c(Container.from_bytes(data).decode('w').tobytes()):08x}"
+    for build in builds:
+        once, often = (_count(work, build, times, expected) for times in (ONCE, OFTEN))
+        often.subtract(once)
+        build.rows.append(often)
+        build.weights.append(weights * (OFTEN - ONCE))
 
 
-def _count(work: Path, times: int, decoded: str) -> Counter[str]:
-    """Instructions by function of a whole run that decodes so many *times*."""
+def _count(work: Path, build: Build, times: int, expected: str) -> Counter[Piece]:
+    """How often each piece runs in a whole run that decodes so many *times*."""
     plugin = "-d", "plugin", "-D", work / "log", "-plugin", work / "plugin.so"
-    program = work / "driver", work / "layer.eens", times
-    printed = _run(EMULATOR, "-cpu", PROCESSOR, *plugin, *program).strip()
-    if printed != decoded:
+    program = build.program, work / "layer.eens", times
+    printed = _run(EMULATOR, "-cpu", build.processor, *plugin, *program).split()[0]
+    if printed != expected:
         raise EdgeensError(
             f"the emulated decoder's values have the checksum {printed}, those of this machine "
-            f"{decoded}: one of the two is wrong, find out with `make test-arm`"
+            f"{expected}: one of the two is wrong, find out with `make test-arm`"
         )
-    counts: Counter[str] = Counter()
+    runs: Counter[Piece] = Counter()
     for line in (work / "log").read_text().splitlines():
-        number, _, function = line.partition(" ")
-        counts[function] += int(number)
-    return counts
+        address, instructions, times_run, function = line.split(maxsplit=3)
+        runs[Piece(int(address, 16), int(instructions), function)] += int(times_run)
+    return runs
+
+
+def _figures(build: Build) -> Iterator[dict[str, Any]]:
+    """A build's part of each row."""
+    cycles = model_cycles(build.program, PROCESSORS[build.processor], build.rows)
+    for runs, weights, cycles_of_row in zip(build.rows, build.weights, cycles, strict=True):
+        counts: Counter[str] = Counter()
+        for piece, number in runs.items():
+            counts[piece.function] += number * piece.instructions
+        longest = counts.most_common(FUNCTIONS)
+        yield {
+            "processor": build.processor,
+            "kernels": build.kernels,
+            "instructions": counts.total() / weights,
+            "cycles": cycles_of_row / weights,
+            "functions": {name: n / weights for name, n in longest if n > 0},
+        }
 
 
 def _run(*command: str | Path | int) -> str:

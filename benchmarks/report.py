@@ -6,12 +6,22 @@ After every benchmark; a test compares the README with them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgeens.tables import number
 
+if TYPE_CHECKING:
+    from benchmarks.board import Row as Measured
+
 Row = dict[str, Any]
 
+PI_4 = "cortex-a72"
+KERNELS = "NEON", "scalar"
+MODELS = {
+    "cortex-a53": "Cortex-A53 (Pi 3, Zero 2 W)",
+    "cortex-a72": "Cortex-A72 (Pi 4)",
+    "cortex-a76": "Neoverse-N1 (for the Pi 5)",
+}
 OURS_AT = "edgeens, entropy"  # one name for the rows of all entropies
 LARGE = ("VGG11", "ResNet18")  # networks whose memory is worth a table
 
@@ -66,10 +76,49 @@ def encode_table(rows: Sequence[Row]) -> str:
 
 
 def instruction_table(rows: Sequence[Row]) -> str:
-    """Instructions a member weight."""
+    """Instructions a member weight on a Raspberry Pi 4, with vector code and without."""
     return markdown(
-        ["decode to float32", "bits/mw", "instructions/mw"],
-        [[row["way"], number(row["bits_mw"], 2), number(row["instructions"], 1)] for row in rows],
+        ["decode to float32", "bits/mw", "instructions/mw", "without NEON"],
+        [
+            [
+                row["way"],
+                number(row["bits_mw"], 2),
+                *(number(_build(row, PI_4, kernels)["instructions"], 1) for kernels in KERNELS),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def cycle_table(rows: Sequence[Row]) -> str:
+    """Modelled cycles a member weight: a column a processor, in brackets without vector code."""
+    processors = list(dict.fromkeys(build["processor"] for build in rows[0]["builds"]))
+    head = (MODELS[processor] for processor in processors)
+    return markdown(
+        ["decode to float32, cycles/mw", *head],
+        [[row["way"], *(_cycles(row, processor) for processor in processors)] for row in rows],
+    )
+
+
+def board_table(rows: Sequence[Measured]) -> str:
+    """What benchmarks.board measured: nanoseconds and cycles a member weight, without vector code
+    in brackets."""
+
+    def cell(figures: Sequence[float | None]) -> str:
+        first, *rest = (number(figure, 2) for figure in figures)
+        return f"{first} ({rest[0]})" if rest and figures[0] is not None else first
+
+    return markdown(
+        ["decode to float32", "bits/mw", "ns/mw", "cycles/mw"],
+        [
+            [
+                row.way,
+                number(row.bits_mw, 2) if row.bits_mw is not None else "",
+                cell([figure.nanoseconds for figure in row.figures.values()]),
+                cell([figure.cycles for figure in row.figures.values()]),
+            ]
+            for row in rows
+        ],
     )
 
 
@@ -170,6 +219,20 @@ def _cell(of_threads: dict[int, float]) -> str:
     """The ratio on one thread, and in brackets that on two."""
     one = number(of_threads[1], 2)
     return f"{one} ({number(of_threads[2], 2)})" if 2 in of_threads else one
+
+
+def _build(row: Row, processor: str, kernels: str) -> Row:
+    (found,) = (
+        build
+        for build in row["builds"]
+        if (build["processor"], build["kernels"]) == (processor, kernels)
+    )
+    return dict(found)
+
+
+def _cycles(row: Row, processor: str) -> str:
+    vector, scalar = (number(_build(row, processor, kernels)["cycles"], 1) for kernels in KERNELS)
+    return f"{vector} ({scalar})"
 
 
 def _pair(values: Sequence[float], digits: int) -> str:

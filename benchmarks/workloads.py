@@ -21,7 +21,9 @@ from edgeens.quantize.sharing import share_bits
 from edgeens.quantize.tensors import quantize_ensemble
 
 MEMBERS = 4
+MANY_MEMBERS = 16
 LAYER = (512, 512, 3, 3)  # the largest of VGG11
+SMALL_LAYER = (64, 512, 3, 3)  # a part of it, for counts; a weight's share of the rest is below 0.1
 FIXED_BITS = (8, 5, 4, 2)
 ENTROPIES = (1.5, 2.5, 3.5, 4.5, 5.5, 6.5)  # of a code, in bits
 CLASSES_ENTROPY = 4.5
@@ -66,6 +68,13 @@ def workloads(shape: Shape = LAYER) -> Iterator[Workload]:
     drawn = draw_members(gaussian(1, shape), members=MEMBERS, bits=4)
     yield Workload("drawn, 4 INT4 members", drawn)
     yield Workload("drawn, 4 INT4 members, entropy", choose_methods(drawn, coder="entropy"))
+
+
+def counted_workloads(shape: Shape) -> Iterator[Workload]:
+    """Those, and what a parent costs where many members share it."""
+    yield from workloads(shape)
+    drawn = draw_members(gaussian(1, shape), members=MANY_MEMBERS, bits=4)
+    yield Workload(f"drawn, {MANY_MEMBERS} INT4 members", drawn)
 
 
 def gaussian(members: int, shape: Shape = LAYER) -> Ensemble:

@@ -1,18 +1,13 @@
-"""What the benchmarks of speed decode, and what they say where they cannot count instructions."""
+"""What the benchmarks of speed decode: layers in every method and coder."""
 
 from __future__ import annotations
-
-import shutil
 
 import numpy as np
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import instructions
 from benchmarks.workloads import ENTROPIES, gaussian_codes, on_one_grid, workloads
 from edgeens.container.writer import serialise
 from edgeens.decoder import Container
-from edgeens.errors import EdgeensError, MissingPackageError
 
 SHAPE = (16, 32, 3, 3)
 
@@ -54,32 +49,3 @@ def test_the_workloads_cover_every_method_and_coder_under_names_that_differ():
         ("drawn", "entropy"),
     }
     assert [workload.entropy for workload in every if workload.entropy] == list(ENTROPIES)
-
-
-@pytest.mark.parametrize("program", ["cc", "aarch64-linux-gnu-gcc", "qemu-aarch64"])
-def test_a_missing_tool_of_the_instruction_counts_is_named_with_its_packages(monkeypatch, program):
-    monkeypatch.setattr(shutil, "which", lambda name: None if name == program else f"/bin/{name}")
-    wanted = f"^{program} is missing; install it with apt-get install gcc gcc-aarch64-linux-gnu"
-    with pytest.raises(MissingPackageError, match=wanted):
-        instructions.measure_instructions()
-
-
-def test_without_its_tools_the_instruction_count_is_skipped_in_words(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    monkeypatch.setattr(command, "RESULTS", tmp_path)
-    command.instructions()
-    assert capsys.readouterr().out.startswith("skipped the instruction counts: cc is missing; ")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_other_values_from_the_emulated_decoder_end_the_count(monkeypatch, tmp_path):
-    monkeypatch.setattr(instructions, "_run", lambda *call: "00000000\n")
-    with pytest.raises(EdgeensError, match=r"^the emulated decoder's values have the checksum 0"):
-        instructions._count(tmp_path, 1, "12345678")
-
-
-def test_the_counts_of_a_function_are_added_up(monkeypatch, tmp_path):
-    (tmp_path / "log").write_text("5 eens_decode\n7 ?\n30 eens_decode\n")
-    monkeypatch.setattr(instructions, "_run", lambda *call: "12345678\n")
-    counted = instructions._count(tmp_path, 1, "12345678")
-    assert counted == {"eens_decode": 35, "?": 7}

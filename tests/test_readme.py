@@ -99,6 +99,8 @@ def test_the_figures_of_the_benchmarks_are_those_that_were_saved():
     ):
         assert table in README
     assert f"({saved['decode']['machine']};" in README
+    page = (ROOT / "docs" / "RASPBERRY_PI.md").read_text()
+    assert report.cycle_table(saved["instructions"]["decode"]) in page
 
 
 def test_every_picture_and_result_of_the_readme_is_there():

@@ -2,14 +2,15 @@
  * kernel exists as eens_KERNEL_avx2.c and eens_KERNEL_neon.c; the scalar code beside it is always
  * built, says what is right, and does what a kernel leaves over.
  *
- * 32-bit ARM stays scalar: its NEON flushes denormals. EENS_SMALL leaves the kernels out.
+ * 32-bit ARM stays scalar: its NEON flushes denormals. EENS_SMALL and EENS_NO_VECTOR leave
+ * the kernels out.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef EENS_VECTOR_H
 #define EENS_VECTOR_H
 
 #include "eens_internal.h"
 
-#if !defined(EENS_SMALL) && defined(__GNUC__) && EENS_LITTLE_ENDIAN
+#if !defined(EENS_SMALL) && !defined(EENS_NO_VECTOR) && defined(__GNUC__) && EENS_LITTLE_ENDIAN
 #if defined(__x86_64__)
 #define EENS_AVX2 1
 #elif defined(__aarch64__) && defined(__ARM_NEON)

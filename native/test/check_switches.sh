@@ -8,7 +8,7 @@ cc=${CC:-cc}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 methods="EENS_NO_SHARED EENS_NO_DRAWN EENS_NO_JOINT EENS_NO_FILTER EENS_NO_ENTROPY"
-all="$methods EENS_NO_READER EENS_ONLY_FLOAT32"
+all="$methods EENS_NO_READER EENS_ONLY_FLOAT32 EENS_NO_VECTOR"
 builds=0
 
 build() { # SWITCHES...

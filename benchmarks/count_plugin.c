@@ -1,8 +1,8 @@
-/* A plugin of QEMU's translator: how many instructions the emulated program ran, by function.
+/* A plugin of QEMU's translator: how often the emulated program ran each piece of its code.
  *
  * Half of benchmarks.instructions; decode_driver.c is the program that it watches. Writes a line
- * "instructions function" for each translated piece of code into QEMU's log; benchmarks.instructions
- * adds them up. Counts depend on nothing but program and input.
+ * "address instructions runs function" for each translated piece into QEMU's log, the address in
+ * hexadecimal; benchmarks.instructions adds them up. Counts depend on nothing but program and input.
  *
  * The declarations are those parts of QEMU's plugin interface, version 1 (QEMU 4.2 to 8.2), that are
  * used here: Debian packages no header of it. */
@@ -28,6 +28,7 @@ void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *code,
                                           enum qemu_plugin_cb_flags flags, void *data);
 void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id,
                                     void (*ended)(qemu_plugin_id_t id, void *data), void *data);
+uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *code);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *code);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *code, size_t number);
 const char *qemu_plugin_insn_symbol(const struct qemu_plugin_insn *instruction);
@@ -43,6 +44,7 @@ int qemu_plugin_version = 1;
 struct piece {
     struct piece *next;
     const char *function; /* QEMU's own string, which lives as long as QEMU; NULL: not known */
+    uint64_t address;     /* of the first instruction, as the emulated program sees it */
     uint64_t instructions;
     uint64_t runs;
 };
@@ -60,6 +62,7 @@ static void count_piece(qemu_plugin_id_t id, struct qemu_plugin_tb *code) {
     if (piece == NULL) abort();
     piece->next = pieces;
     piece->function = qemu_plugin_insn_symbol(qemu_plugin_tb_get_insn(code, 0));
+    piece->address = qemu_plugin_tb_vaddr(code);
     piece->instructions = qemu_plugin_tb_n_insns(code);
     pieces = piece;
     qemu_plugin_register_vcpu_tb_exec_cb(code, count_run, QEMU_PLUGIN_CB_NO_REGS, piece);
@@ -70,8 +73,8 @@ static void write_counts(qemu_plugin_id_t id, void *data) {
     (void)id;
     (void)data;
     for (const struct piece *piece = pieces; piece != NULL; piece = piece->next) {
-        snprintf(line, sizeof line, "%" PRIu64 " %s\n", piece->instructions * piece->runs,
-                 piece->function == NULL ? "?" : piece->function);
+        snprintf(line, sizeof line, "%" PRIx64 " %" PRIu64 " %" PRIu64 " %s\n", piece->address,
+                 piece->instructions, piece->runs, piece->function == NULL ? "?" : piece->function);
         qemu_plugin_outs(line);
     }
 }
