@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 PathLike = str | os.PathLike[str]
 Lambda = float | Literal["auto"]
+Task = Literal["classification", "multilabel", "regression"]
 Step = Callable[[str, int, int], None]
 
 LOSSLESS_LAMBDA = 0.5  # gaps are integers: below 1, only equal digits share
@@ -61,6 +62,7 @@ def encode(
     path: PathLike,
     *,
     graph: PathLike | None = None,
+    task: Task | None = None,
     method: Literal["auto", "plain", "shared"] = "auto",
     bits: int = 8,
     lambda4: Lambda | None = None,
@@ -86,6 +88,8 @@ def encode(
         members: files of one architecture, ONNX unless there is a *graph*; exactly one with *draw*.
         graph: an ONNX file whose initializers have the names of the members' tensors; the members
             are safetensors files or PyTorch state dicts then.
+        task: "classification", "multilabel" or "regression", where the graph does not tell it or
+            misleads: a regression of several values ends like a classifier.
         path: the file to write; an older one stays whole until the new one is complete.
         method: "plain" (each member's codes), "shared" (Bits-Ensemble digits), or "auto": for each
             tensor the smallest of plain, shared and joint at equal codes.
@@ -130,10 +134,21 @@ def encode(
 
     wanted = None if budget is None else parse_budget(budget)
     _check_options(wanted, draw=draw, data=data, calibration=calibration)
-    ensemble = load_members(members, graph=graph, exclude=exclude)
+    ensemble = load_members(members, graph=graph, exclude=exclude, task=task)
+    if draw is not None and not any(tensor.quantise for tensor in ensemble.tensors):
+        raise MembersError(
+            "no tensor of the model can be rounded, so all drawn members would be the same: it has "
+            "no weights in floating point, or all are excluded"
+        )
+    notes: tuple[str, ...] = ()
+    if draw is not None and bits == 8 and any(tensor.given for tensor in ensemble.tensors):
+        notes += (
+            "the model's weights have 8 bits already, so members drawn with 8 bits hardly differ: "
+            "draw with fewer (--bits)",
+        )
     exact = _exact(ensemble, profile=profile, block=block)
     inputs = _layer_inputs(ensemble, calibration, None if wanted else progress)
-    notes = _plainly_rounded(ensemble, inputs)
+    notes += _plainly_rounded(ensemble, inputs)
     if wanted is not None and inputs is None:
         notes += (
             "without calibration all weights are rounded to nearest; --calibration X.npz (inputs "

@@ -15,6 +15,23 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
+class GivenCodes:
+    """The grid that a tensor came on: its values are scale * (code - zero_point), exactly.
+
+    Attributes:
+        codes: int8, shape (copies, *shape).
+        scale: float32, shape (1,), or (channels,) along *channel_axis*.
+        channel_axis: axis of *shape*, or None for one scale.
+        zero_point: the code of the value 0, -128 to 127.
+    """
+
+    codes: NDArray[np.int8]
+    scale: NDArray[np.float32]
+    channel_axis: int | None = None
+    zero_point: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class MemberTensor:
     """One named tensor of all members.
 
@@ -26,6 +43,7 @@ class MemberTensor:
             "float16", "double", "bfloat16", "int64", "bool", ...).
         channel_axis: axis of *shape* that counts output channels, or None if there is none.
         quantise: whether the encoder may put the tensor on a grid; otherwise it is kept exactly.
+        given: the codes it has already, of all copies, where they are on one grid.
     """
 
     name: str
@@ -33,6 +51,7 @@ class MemberTensor:
     dtype: str
     channel_axis: int | None = None
     quantise: bool = False
+    given: GivenCodes | None = None
 
     @property
     def copies(self) -> int:

@@ -154,6 +154,13 @@ def test_an_excluded_tensor_is_kept_exactly(tmp_path, capsys):
         assert container.tensor("dense.weight").bits == 8
 
 
+def test_the_task_can_be_said(tmp_path, capsys):
+    path = tmp_path / "f.eens"
+    assert run(capsys, "encode", *MEMBERS, "-o", path, "--task", "regression")[0] == 0
+    with Container.open(path) as container:
+        assert container.metadata["edgeens.task"] == "regression"
+
+
 def test_threads_do_not_change_the_bytes(tmp_path, capsys):
     one, two = tmp_path / "one.eens", tmp_path / "two.eens"
     assert run(capsys, "encode", *MEMBERS, "-o", one)[0] == 0

@@ -9,6 +9,7 @@ import pytest
 
 from edgeens.cli import main
 from edgeens.decoder import Container
+from edgeens.encoder import encode
 from edgeens.errors import DataError
 from edgeens.onnx.members import load_members
 from edgeens.onnx.one_graph import write_one_graph
@@ -76,6 +77,23 @@ def test_int8_weights_are_the_codes_of_the_file(tmp_path):
             np.testing.assert_array_equal(
                 codes, container.decode(info.name, member=member, as_="int8")
             )
+
+
+@pytest.mark.parametrize("grid", ["tensor", "channel"])
+def test_inputs_of_matrices_of_codes_are_not_rounded(tmp_path, grid):
+    """ONNX Runtime's MatMulNBits does so, and takes every matrix of codes that it recognises."""
+    text = """net (float[N, 64] x) => (float[N, 10] logits) {
+        a = Gemm (x, w1)
+        h = Relu (a)
+        logits = MatMul (h, w2)
+    }"""
+    model = graphs.build(text, graphs.normal(0, w1=(64, 128), w2=(128, 10)))
+    encode(graphs.save([model], tmp_path), tmp_path / "f.eens", grid=grid)
+    feeds = graphs.random_inputs(model)
+    with Container.open(tmp_path / "f.eens") as container, Session(container) as session:
+        path = write_one_graph(container, tmp_path / "one.onnx", weights="int8")
+        found = run(path, feeds)["member_probs"]
+        np.testing.assert_allclose(found, session.predict(feeds).members, atol=1e-6)
 
 
 def test_weights_beside_the_model_are_the_same_weights(tmp_path):

@@ -29,6 +29,11 @@ def add_commands(commands: Any) -> None:
     add("-o", "--output", required=True, metavar="FILE.eens")
     add("--graph", metavar="MODEL.onnx", help="graph for members that are weights alone")
     add(
+        "--task",
+        choices=["classification", "multilabel", "regression"],
+        help="default: what the graph tells; several numbers must be said to be a regression",
+    )
+    add(
         "--method", choices=["auto", "plain", "shared"], default="auto", help="default: %(default)s"
     )
     add("--coder", choices=["fixed", "entropy"], help="default: whatever is smaller")
@@ -80,6 +85,7 @@ def _encode(options: argparse.Namespace) -> None:
             options.members,
             options.output,
             graph=options.graph,
+            task=options.task,
             method=options.method,
             bits=options.bits,
             lambda4=options.lambda4,

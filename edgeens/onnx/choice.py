@@ -8,14 +8,14 @@ that all members share are part of the architecture (shapes, axes, zero points) 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 
-from edgeens.ensemble import MemberTensor
+from edgeens.ensemble import GivenCodes, MemberTensor
 from edgeens.errors import MembersError
 from edgeens.onnx.elements import FLOATS, NAMES, Array, tensor_values
 from edgeens.onnx.graph import Place, Stored, Walk
@@ -45,9 +45,15 @@ class _Group:
 
 
 def choose_tensors(
-    walks: Sequence[Walk], *, files: Sequence[str], exclude: Sequence[str]
+    walks: Sequence[Walk],
+    *,
+    files: Sequence[str],
+    exclude: Sequence[str],
+    given: Sequence[Mapping[str, GivenCodes]],
 ) -> list[tuple[Weight, MemberTensor]]:
     """Every tensor for the container: as the graph knows it, and as the encoder gets it.
+
+    *given* are the codes that each member's initializers have already, by name.
 
     Tensors that match a pattern of *exclude* (*, ?, [...]) are kept exactly. Raises MembersError
     for a pattern that matches nothing, and for tensors that differ between members although a
@@ -65,7 +71,8 @@ def choose_tensors(
         group = leaving.pop()
         if constants:
             _check_shapes_agree(group, files)
-        chosen.append(_leaving(group, names.give(group.name), walks[0], exclude))
+        codes = _given_codes(group, given)
+        chosen.append(_leaving(group, names.give(group.name), walks[0], exclude, codes))
     for pattern in exclude:
         if not any(fnmatchcase(weight.name, pattern) for weight, _ in chosen):
             listed = ", ".join(sorted(weight.name for weight, _ in chosen)[:10])
@@ -154,8 +161,18 @@ def _check_shapes_agree(group: _Group, files: Sequence[str]) -> None:
         )
 
 
+def _given_codes(group: _Group, given: Sequence[Mapping[str, GivenCodes]]) -> GivenCodes | None:
+    """The codes of all copies, if every member's tensor has some (on one grid: weight_only)."""
+    names = [stored.name for stored in group.stored]
+    found = [codes[name] for codes, name in zip(given, names, strict=True) if name in codes]
+    if len(found) < len(names):
+        return None
+    copies = found[:1] if _equal(group.values) else found
+    return replace(found[0], codes=np.concatenate([each.codes for each in copies]))
+
+
 def _leaving(
-    group: _Group, name: str, walk: Walk, exclude: Sequence[str]
+    group: _Group, name: str, walk: Walk, exclude: Sequence[str], given: GivenCodes | None
 ) -> tuple[Weight, MemberTensor]:
     first = group.values[0]
     dtype = NAMES[group.stored[0].tensor.data_type]
@@ -169,6 +186,7 @@ def _leaving(
         dtype=dtype,
         channel_axis=next(iter(axes)) if len(axes) == 1 else None,
         quantise=bool(axes) and not any(fnmatchcase(name, pattern) for pattern in exclude),
+        given=given,
     )
     return Weight(name, dtype, first.shape, group.uses), tensor
 

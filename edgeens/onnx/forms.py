@@ -28,10 +28,6 @@ _VARINT, _BYTES = 0, 2  # wire types
 
 DEQUANTIZE_OPSET = 13  # the first whose DequantizeLinear knows an axis
 
-# The zero point is said although it is 0: where it is left out, ONNX Runtime 1.20 moves the node
-# behind a Gather and puts a QuantizeLinear there, whose type it then gets wrong.
-ZERO_POINT = "edgeens.zero_point"
-
 
 @dataclass(frozen=True)
 class Codes:
@@ -41,21 +37,26 @@ class Codes:
         shape: of the weight.
         axis: of its scales, or None for one scale.
         scales: how many.
+        zero_point: the code of 0; 0 where there are several scales.
     """
 
     shape: tuple[int, ...]
     axis: int | None
     scales: int
+    zero_point: int = 0
 
 
 def coded_tensors(container: Container) -> dict[str, Codes]:
-    """The tensors that a graph can take as codes: float32, with the code 0 for 0."""
+    """The tensors that a graph can take as codes: float32, with the code 0 for 0 or one scale."""
     return {
         info.name: Codes(
-            info.shape, info.channel_axis if info.scale_count > 1 else None, info.scale_count
+            info.shape,
+            info.channel_axis if info.scale_count > 1 else None,
+            info.scale_count,
+            info.zero_point,
         )
         for info in container.tensors
-        if info.bits and info.dtype == "float32" and info.zero_point == 0
+        if info.bits and info.dtype == "float32" and (info.zero_point == 0 or info.scale_count == 1)
     }
 
 
@@ -67,6 +68,15 @@ def codes_name(name: str) -> str:
 def scales_name(name: str) -> str:
     """The input that takes a weight's scales."""
     return f"edgeens.scales/{name}"
+
+
+def zero_point_name(value: int) -> str:
+    """The initializer with this zero point.
+
+    It is said although it may be 0: where it is left out, ONNX Runtime 1.20 moves the node behind a
+    Gather and puts a QuantizeLinear there, whose type it then gets wrong.
+    """
+    return f"edgeens.zero_point/{value}"
 
 
 def opset(model: bytes) -> int:
@@ -87,13 +97,14 @@ def with_codes(model: bytes, weights: Mapping[str, Codes]) -> bytes:
     product of scale and code (SPEC S4.4). Needs opset 13; raises FormatError for a damaged graph.
     """
     nodes, inputs = [], []
-    zero = _field(2, NUMBERS["int8"]) + _field(8, ZERO_POINT.encode()) + _field(9, b"\0")
+    zeros = {weight.zero_point for weight in weights.values() if weight.axis is None}
     for name, weight in weights.items():
         inputs.append(_value_info(codes_name(name), NUMBERS["int8"], weight.shape))
         scales = () if weight.axis is None else (weight.scales,)
         inputs.append(_value_info(scales_name(name), NUMBERS["float32"], scales))
-        nodes.append(_dequantize(name, weight.axis))
-    return _edited(model, weights, first_nodes=nodes, inputs=inputs, initializers=(zero,))
+        nodes.append(_dequantize(name, weight))
+    constants = [_zero_point(value) for value in sorted(zeros)]
+    return _edited(model, weights, first_nodes=nodes, inputs=inputs, initializers=constants)
 
 
 def with_constants(model: bytes, weights: Mapping[str, tuple[int, tuple[int, ...]]]) -> bytes:
@@ -175,13 +186,19 @@ def _value_info(name: str, dtype: int, shape: Sequence[int]) -> bytes:
     return _field(1, name.encode()) + _field(2, _field(1, tensor_type))
 
 
-def _dequantize(name: str, axis: int | None) -> bytes:
+def _zero_point(value: int) -> bytes:
+    raw = value.to_bytes(1, signed=True)
+    name = zero_point_name(value).encode()
+    return _field(2, NUMBERS["int8"]) + _field(8, name) + _field(9, raw)
+
+
+def _dequantize(name: str, weight: Codes) -> bytes:
     node = _field(1, codes_name(name).encode()) + _field(1, scales_name(name).encode())
-    if axis is None:
-        node += _field(1, ZERO_POINT.encode())
+    if weight.axis is None:
+        node += _field(1, zero_point_name(weight.zero_point).encode())
     node += _field(2, name.encode()) + _field(4, b"DequantizeLinear")
-    if axis is not None:
-        node += _field(5, _field(1, b"axis") + _field(3, axis) + _field(20, _INT))
+    if weight.axis is not None:
+        node += _field(5, _field(1, b"axis") + _field(3, weight.axis) + _field(20, _INT))
     return node
 
 

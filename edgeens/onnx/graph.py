@@ -7,6 +7,7 @@ all read the same walk. Values are numbered, so that names which an exporter mad
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -112,6 +113,15 @@ def walk_model(model: Proto, file: str) -> Walk:
             if isinstance(source, int):
                 walk.consumers[source].append((place, index))
     return walk
+
+
+def all_nodes(graph: Proto) -> Iterator[Proto]:
+    """The nodes of a graph and of the graphs inside them, in order."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
+                yield from all_nodes(inner)
 
 
 class _Walker:

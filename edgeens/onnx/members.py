@@ -24,6 +24,7 @@ from edgeens.onnx.package import DecodeError, onnx
 from edgeens.onnx.skeleton import build_skeleton
 from edgeens.onnx.states import fill_graph
 from edgeens.onnx.task import Shape, describe_output
+from edgeens.onnx.weight_only import fold_weights
 from edgeens.state_files import is_state_file, read_state
 
 PathLike = str | os.PathLike[str]
@@ -68,10 +69,11 @@ def load_members(
         raise MembersError(f"an ensemble has 1 to {MOST_MEMBERS} members, but {len(paths)} given")
     files = [os.fspath(path) for path in paths]
     models = _read_models(files, None if graph is None else os.fspath(graph))
+    given = fold_weights(models)
     walks = [walk_model(model, file) for model, file in zip(models, files, strict=True)]
     for walk, file in zip(walks[1:], files[1:], strict=True):
         check_same_graph(walks[0], walk, files=(files[0], file))
-    chosen = choose_tensors(walks, files=files, exclude=exclude)
+    chosen = choose_tensors(walks, files=files, exclude=exclude, given=given)
     origin = _origin(models[0])
     skeletons = build_skeleton(walks[0], [weight for weight, _ in chosen])
     (skeleton,) = skeletons.values()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -21,13 +21,13 @@ from edgeens.errors import DataError
 from edgeens.onnx.elements import NUMBERS, Array, numpy_type
 from edgeens.onnx.forms import (
     DEQUANTIZE_OPSET,
-    ZERO_POINT,
     Codes,
     coded_tensors,
     codes_name,
     scales_name,
+    zero_point_name,
 )
-from edgeens.onnx.graph import Proto
+from edgeens.onnx.graph import Proto, all_nodes
 from edgeens.onnx.judgement import judge
 from edgeens.onnx.package import onnx
 from edgeens.onnx.runtime import find_skeleton
@@ -35,6 +35,8 @@ from edgeens.onnx.skeleton import IR_VERSIONS, locate
 
 MOST_INSIDE = (1 << 31) - (1 << 26)  # a protobuf ends at 2 GiB; graph and headers need some of it
 _PAGE = 4096  # ONNX recommends offsets in external data that can be mapped
+
+_FIRST_AXIS = "edgeens.first_axis"
 
 Form = Literal["float32", "int8"]
 
@@ -70,8 +72,9 @@ def write_one_graph(
     model = onnx.ModelProto.FromString(skeleton)
     _check_opset(model)
     coded = {} if weights == "float32" else _coded(container, kind)
-    tensors = list(_stored(container, coded))
-    _branch_out(model, container, coded)
+    guarded = _guarded(model.graph, coded)
+    tensors = list(_stored(container, coded, guarded))
+    _branch_out(model, container, coded, guarded)
     judge(model, container.members, container.metadata)
     _describe(model, container)
     size = sum(array.nbytes for _, _, array in tensors)
@@ -109,12 +112,32 @@ def _coded(container: Container, kind: str) -> dict[str, Codes]:
     return coded
 
 
+def _guarded(graph: Proto, coded: Mapping[str, Codes]) -> set[str]:
+    """The matrices whose codes ONNX Runtime must not see as what MatMul multiplies with.
+
+    Newer versions make MatMulNBits of DequantizeLinear and MatMul, and of Gemm without transB,
+    which rounds the *inputs* to 8 bits: logits move by half a percent. Codes of three axes and a
+    Squeeze behind them, which moves nothing, keep them from it.
+    """
+    safe: dict[str, bool] = {}
+    for node in all_nodes(graph):
+        transposed = any(item.name == "transB" and item.i for item in node.attribute)
+        for index, name in enumerate(node.input):
+            fine = node.op_type == "Gemm" and index == 1 and transposed
+            safe[name] = safe.get(name, True) and fine
+    return {
+        name for name, codes in coded.items() if len(codes.shape) == 2 and not safe.get(name, True)
+    }
+
+
 def _copy_name(name: str, member: int, copies: int) -> str:
     """What the members share has one name; the rest a name each."""
     return name if copies == 1 else f"member_{member}/{name}"
 
 
-def _stored(container: Container, coded: dict[str, Codes]) -> Iterator[tuple[str, int, Array]]:
+def _stored(
+    container: Container, coded: dict[str, Codes], guarded: Collection[str]
+) -> Iterator[tuple[str, int, Array]]:
     """Name, ONNX's number of the type, and values of every initializer."""
     for info in container.tensors:
         for member in range(info.copies):
@@ -123,11 +146,9 @@ def _stored(container: Container, coded: dict[str, Codes]) -> Iterator[tuple[str
                 array = container.decode(info.name, member=member)
                 yield name, NUMBERS[info.dtype], array.astype(numpy_type(info.dtype), copy=False)
                 continue
-            yield (
-                codes_name(name),
-                NUMBERS["int8"],
-                container.decode(info.name, member=member, as_="int8"),
-            )
+            codes = container.decode(info.name, member=member, as_="int8")
+            codes = codes[np.newaxis] if info.name in guarded else codes
+            yield codes_name(name), NUMBERS["int8"], codes
         if info.name in coded:
             scales = container.scales(info.name)
             yield (
@@ -137,7 +158,9 @@ def _stored(container: Container, coded: dict[str, Codes]) -> Iterator[tuple[str
             )
 
 
-def _branch_out(model: Proto, container: Container, coded: dict[str, Codes]) -> None:
+def _branch_out(
+    model: Proto, container: Container, coded: dict[str, Codes], guarded: Collection[str]
+) -> None:
     """Give *model* K copies of its nodes in place of one, and an output a member for each output.
 
     The weights are no inputs any more; what is the same in all members is there once.
@@ -152,11 +175,16 @@ def _branch_out(model: Proto, container: Container, coded: dict[str, Codes]) -> 
     common = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
     common |= {tensor.values.name for tensor in graph.sparse_initializer}
     common |= {name for name, count in copies.items() if count == 1}
-    if any(codes.axis is None for codes in coded.values()):
-        graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((), np.int8), ZERO_POINT))
+    for value in sorted({codes.zero_point for codes in coded.values() if codes.axis is None}):
+        zero = onnx.numpy_helper.from_array(np.array(value, np.int8), zero_point_name(value))
+        graph.initializer.append(zero)
+    if guarded:
+        first = onnx.numpy_helper.from_array(np.zeros(1, np.int64), _FIRST_AXIS)
+        graph.initializer.append(first)
     for name, codes in coded.items():
         for member in range(copies[name]):
-            graph.node.append(_dequantize(name, member, copies[name], codes.axis))
+            own = _copy_name(name, member, copies[name])
+            graph.node.extend(_dequantize(name, own, codes, guarded=name in guarded))
     for member in range(container.members):
         own = onnx.GraphProto()
         own.CopyFrom(branch)
@@ -165,12 +193,18 @@ def _branch_out(model: Proto, container: Container, coded: dict[str, Codes]) -> 
         graph.output.extend(own.output)
 
 
-def _dequantize(name: str, member: int, copies: int, axis: int | None) -> Proto:
-    own = _copy_name(name, member, copies)
-    inputs = [codes_name(own), scales_name(name)]
-    if axis is None:
-        return onnx.helper.make_node("DequantizeLinear", [*inputs, ZERO_POINT], [own])
-    return onnx.helper.make_node("DequantizeLinear", inputs, [own], axis=axis)
+def _dequantize(name: str, own: str, codes: Codes, *, guarded: bool) -> Iterator[Proto]:
+    """The nodes that make the weight *own*, a copy of *name*."""
+    inputs, options, output = [codes_name(own), scales_name(name)], {}, own
+    if codes.axis is None:
+        inputs.append(zero_point_name(codes.zero_point))
+    else:
+        options = {"axis": codes.axis + guarded}
+    if guarded:
+        output = f"edgeens.plane/{own}"
+    yield onnx.helper.make_node("DequantizeLinear", inputs, [output], **options)
+    if guarded:
+        yield onnx.helper.make_node("Squeeze", [output, _FIRST_AXIS], [own])
 
 
 def _rename(graph: Proto, prefix: str, common: set[str]) -> None:

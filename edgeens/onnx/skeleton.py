@@ -70,16 +70,16 @@ def build_skeleton(walk: Walk, weights: Iterable[Weight]) -> dict[str, bytes]:
 
 def needs_constants(walk: Walk) -> bool:
     """Whether ONNX Runtime must see this model's weights as constants."""
-    return any(
-        place.node is not None
-        and (place.node.domain not in ("", "ai.onnx", "ai.onnx.ml") or _quantised(place.operator))
-        for place in walk.places
-    )
+    return any(place.node is not None and is_quantised(place.node) for place in walk.places)
 
 
-def _quantised(operator: str) -> bool:
-    return operator.startswith("QLinear") or operator.endswith(
-        ("QuantizeLinear", "DequantizeLinear", "Integer")
+def is_quantised(node: Proto) -> bool:
+    """Whether a node computes with codes, or may: it is from outside ONNX."""
+    operator = str(node.op_type)
+    return (
+        node.domain not in ("", "ai.onnx", "ai.onnx.ml")
+        or operator.startswith("QLinear")
+        or operator.endswith(("QuantizeLinear", "DequantizeLinear", "Integer"))
     )
 
 

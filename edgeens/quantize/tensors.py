@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeens.coded import CodedEnsemble, CodedTensor
-from edgeens.ensemble import Array, Ensemble, LayerInputs, MemberTensor
+from edgeens.coded import CodedEnsemble, CodedTensor, Grid
+from edgeens.ensemble import Array, Ensemble, GivenCodes, LayerInputs, MemberTensor
 from edgeens.errors import MembersError
 from edgeens.quantize.feedback import code_with_feedback
 from edgeens.quantize.grid import Clip, fit_grid, quantize
@@ -50,6 +50,8 @@ def quantize_ensemble(
 ) -> CodedEnsemble:
     """Put the tensors that may be quantised on grids, and keep the others exactly.
 
+    At 8 bits a tensor that came with codes keeps them, whatever else is asked for.
+
     Args:
         ensemble: K members' tensors.
         bits: width of a code, 2 to 8.
@@ -79,7 +81,9 @@ def quantize_ensemble(
                 f"tensor {tensor.name!r} has shape {tensor.values.shape}; its first axis must "
                 f"count 1 or {ensemble.members} copies, one for each member"
             )
-        if tensor.quantise:
+        if tensor.quantise and tensor.given is not None and bits == 8:
+            coded.append(_given_tensor(tensor, tensor.given))
+        elif tensor.quantise:
             layer = inputs(tensor.name) if inputs is not None else None
             coded.append(_plain_tensor(tensor, bits, per_channel, clip, layer, rate))
         else:
@@ -141,6 +145,13 @@ def _plain_tensor(
     else:
         codes = code_with_feedback(values, grid, layer, rate=rate)
     return CodedTensor(tensor.name, tensor.dtype, codes, grid, "plain")
+
+
+def _given_tensor(tensor: MemberTensor, given: GivenCodes) -> CodedTensor:
+    """The tensor of all members with the codes it came with."""
+    axis = tensor.channel_axis if given.channel_axis is None else given.channel_axis
+    grid = Grid(8, given.scale, axis, given.zero_point)
+    return CodedTensor(tensor.name, tensor.dtype, given.codes, grid, "plain")
 
 
 def _held(tensor: MemberTensor) -> Array:
