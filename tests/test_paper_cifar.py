@@ -45,6 +45,8 @@ def setup(tmp_path, monkeypatch):
     parts = (pictures(0, 100), pictures(1, 60))
     for module in (cifar, run):
         monkeypatch.setattr(module, "load_dataset", lambda folder, name: parts)
+    monkeypatch.setattr(cifar, "CORRUPTED", 30)
+    monkeypatch.setattr(cifar, "CORRUPTIONS", ("contrast", "gaussian_noise"))
     monkeypatch.setattr(cifar, "load_outside", lambda folder: pictures(2, 60))
     return Setup(tmp_path, tmp_path / "cache", lambda label, done, total: None)
 
@@ -62,9 +64,13 @@ def test_the_experiment_goes_from_training_to_tables_and_is_not_repeated(setup, 
     assert sizes == sorted(sizes)
     assert max(sizes) < apart["float32 bytes"]
     assert apart["members"]["NLL"] == pytest.approx(base["NLL"], abs=1e-5)  # all 60 pictures
+    shifted = one_run["methods"]["uniform"]["corrupted"]
+    assert len(shifted) == 5
+    assert len({row["ensemble"]["NLL"] for row in shifted}) == 5
+    assert all(row["member"]["NLL"] >= row["ensemble"]["NLL"] for row in shifted)  # Jensen
     text = report(results)
     assert text.startswith("**Reduced**: 1 epochs of 64 pictures")
-    assert text.count("| Bits-Ensemble (low rank, shared bits) |") == 2
+    assert text.count("| Bits-Ensemble (low rank, shared bits) |") == 3
     pytest.importorskip("matplotlib")
     draw(results, setup.data / "cifar.png")
     assert (setup.data / "cifar.png").read_bytes().startswith(b"\x89PNG")
@@ -75,7 +81,8 @@ def test_the_experiment_goes_from_training_to_tables_and_is_not_repeated(setup, 
 
 
 def test_the_whole_experiment_does_not_call_itself_reduced():
-    results = {"members": 4, "seeds": [0], "studied": 5, "limit": None, "networks": []}
+    results = {"members": 4, "seeds": [0], "studied": 5, "limit": None}
+    results |= {"corrupted": 1, "corruptions": 1, "networks": []}
     assert "Reduced" not in report(results)
     assert cifar.FULL.limit is None
     assert cifar.FULL.epochs is None

@@ -8,6 +8,7 @@ computer can do in half an hour, which shows that all of it works, and little el
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,8 @@ from benchmarks.paper.pieces import piece
 from benchmarks.paper.similarity import compare
 from edgeens.container.sizes import measure as measure_sizes
 from edgeens.datasets.catalogue import load_dataset
+from edgeens.datasets.corruptions import CORRUPTIONS as ALL
+from edgeens.datasets.corruptions import SEVERITIES, corrupt
 from edgeens.datasets.images import Images
 from edgeens.encoder import encode
 from edgeens.onnx.files import run_files
@@ -34,6 +37,9 @@ MEMBERS = 4
 # Methods of `edgeens train`, in the order of Table IV; Bits-Ensemble is lowrank-shared.
 METHODS = ("independent", "uniform", "bayesianbits", "batchensemble", "lowrank-shared")
 STUDIED = 2000  # the first test pictures, for likeness, OOD and the frontier
+CORRUPTED = 200  # likewise, under each corruption and severity
+# Frost needs pictures of frost, and JPEG the package Pillow.
+CORRUPTIONS = tuple(name for name in ALL if name not in ("frost", "jpeg_compression"))
 CALIBRATION = 500  # the first training pictures, for rounding on the frontier
 WIDTHS = (2, 3, 4, 5, 6, 8)
 _BATCH = 250
@@ -77,6 +83,8 @@ def measure(scale: Scale, setup: Setup) -> Results:
         "epochs": scale.epochs,
         "limit": scale.limit,
         "studied": STUDIED,
+        "corrupted": CORRUPTED,
+        "corruptions": len(CORRUPTIONS),
         "networks": networks,
     }
 
@@ -113,13 +121,22 @@ def _measured(
 ) -> dict[str, Any]:
     """Table, study and frontier of one network and seed."""
     setup.progress(f"{recipe}, seed {seed}: measuring", 0, 1)
-    made_from = {"studied": len(test.y), "widths": WIDTHS, "calibration": CALIBRATION}
+    made_from = {
+        "studied": len(test.y),
+        "corrupted": CORRUPTED,
+        "corruptions": CORRUPTIONS,
+        "widths": WIDTHS,
+        "calibration": CALIBRATION,
+    }
     names = "-".join(folders["independent"].name.split("-")[-2:])  # epochs and pictures
 
     def make() -> dict[str, Any]:
+        worse = _corrupted(test.part(0, CORRUPTED))
         return {
             "methods": {
-                method: _method(folder, method, test, outside) for method, folder in folders.items()
+                method: _method(folder, method, test, outside)
+                | {"corrupted": _shifted(folder, method, worse)}
+                for method, folder in folders.items()
             },
             "frontier": _frontier(folders["independent"], setup, test),
         }
@@ -147,6 +164,35 @@ def _method(folder: Path, method: str, test: Images, outside: Images) -> dict[st
     }
 
 
+def _corrupted(images: Images) -> list[list[Images]]:
+    """The pictures by severity and corruption."""
+    return [
+        [Images(corrupt(images.x, name, severity=severity), images.y) for name in CORRUPTIONS]
+        for severity in SEVERITIES
+    ]
+
+
+def _shifted(folder: Path, method: str, worse: list[list[Images]]) -> list[dict[str, Any]]:
+    """Figures of the ensemble and of one member by severity, means over the corruptions."""
+    rows = []
+    for corrupted in worse:
+        together, alone = [], []
+        # All at once: a session takes longer to start than to run on few pictures.
+        x = np.concatenate([images.x for images in corrupted])
+        logits = _answers(folder, method, Images(x, np.concatenate([i.y for i in corrupted])))
+        parts = np.split(logits, len(corrupted), axis=1)
+        for part, images in zip(parts, corrupted, strict=True):
+            answers = Answers(part, images.y)
+            together.append(judge(answers))
+            alone += [judge(answers.of(at, at + 1)) for at in range(len(part))]
+        rows.append({"ensemble": _mean(together), "member": _mean(alone)})
+    return rows
+
+
+def _mean(figures: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([each[name] for each in figures])) for name in figures[0]}
+
+
 def _answers(folder: Path, method: str, images: Images) -> NDArray[np.float32]:
     """Logits of the float members of a deep ensemble, else of those in the file."""
     parts = []
@@ -156,7 +202,7 @@ def _answers(folder: Path, method: str, images: Images) -> NDArray[np.float32]:
             outputs = run_files(members, images.part(start, start + _BATCH).floats())
             parts.append(outputs["logits"])
         return np.concatenate(parts, axis=1)
-    with Session(folder / "ensemble.eens") as session:
+    with Session(folder / "ensemble.eens", threads=os.cpu_count() or 1) as session:
         found: NDArray[np.float32] = session.predict_members(images.floats(), batch=_BATCH)[
             "logits"
         ]

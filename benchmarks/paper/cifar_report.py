@@ -41,7 +41,8 @@ def report(results: Results) -> str:
     """What was done; Table IV, the study and the frontier of each network."""
     parts = [_protocol(results)]
     for network in results["networks"]:
-        parts += [f"**{network['recipe']}**", _table(network), _study(network), _points(network)]
+        parts += [f"**{network['recipe']}**", _table(network), _study(network)]
+        parts += [_shifts(network), _points(network)]
     return "\n\n".join(parts)
 
 
@@ -51,7 +52,9 @@ K = {results["members"]} members by `edgeens train`, seeds {results["seeds"]}. F
 10 000 test pictures, members as the file holds them; `flat int8` is a byte for each stored weight
 (of low rank, for each weight of the factors), the last column the file's share of full-rank
 float32. Second table: likeness of members and AUROC against CIFAR-100 (1 - max p unless MI), on
-{results["studied"]} pictures of each. Third: the float32 members rounded with error feedback."""
+{results["studied"]} pictures of each. Third: NLL / ECE by severity, 1 to 5, means over
+{results["corruptions"]} corruptions of `edgeens.datasets.corruptions`, {results["corrupted"]}
+pictures under each. Fourth: the float32 members rounded with error feedback."""
     if results["limit"] is None:
         return text
     return f"""\
@@ -113,6 +116,22 @@ def _study(network: dict[str, Any]) -> str:
         name = "deep ensemble, float32" if method == "independent" else title
         lines.append([name, *values])
     return markdown(_STUDY, lines)
+
+
+def _shifts(network: dict[str, Any]) -> str:
+    lines = []
+    for method, title in _TITLES.items():
+        names = {"ensemble": title, "member": "one member of it"}
+        if method == "independent":
+            names["ensemble"] = "deep ensemble, float32"
+        for what, name in names.items():
+            cells = []
+            for severity in range(5):
+                rows = [run["methods"][method]["corrupted"][severity] for run in network["runs"]]
+                nll, ece = (np.mean([row[what][key] for row in rows]) for key in ("NLL", "ECE"))
+                cells.append(f"{nll:.3f} / {ece:.3f}")
+            lines.append([name, *cells])
+    return markdown(("corrupted", "1", "2", "3", "4", "5"), lines)
 
 
 def _points(network: dict[str, Any]) -> str:
