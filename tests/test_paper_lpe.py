@@ -14,8 +14,10 @@ from benchmarks.paper.low_precision import (
     NEAREST,
     SCALED,
     Pictures,
+    drawn,
     float_ensemble,
     measure_model,
+    rounded,
 )
 from benchmarks.paper.lpe_report import differences, draw, finding, table
 from benchmarks.paper.pieces import piece
@@ -25,6 +27,7 @@ from edgeens.decoder import Container
 from edgeens.encoder import encode
 from edgeens.errors import DataError
 from edgeens.onnx.files import run_files
+from edgeens.onnx.members import load_members
 from tests.onnx_graphs import mlp, save
 
 KEY = 7
@@ -119,6 +122,15 @@ def test_members_drawn_are_the_same_for_every_k_and_cost_the_parent_alone(models
                 )
 
 
+@pytest.mark.parametrize("store", [False, True])
+def test_the_files_are_those_of_the_command(models, tmp_path, store):
+    ours, theirs = tmp_path / "ours.eens", tmp_path / "theirs.eens"
+    size = drawn(load_members(models[:1]), ours, members=3, bits=5, key=KEY, store=store)
+    encode(models[:1], theirs, draw=3, bits=5, key=KEY, store_members=store)
+    assert ours.read_bytes() == theirs.read_bytes()
+    assert size == theirs.stat().st_size
+
+
 def test_all_ways_are_measured_and_figures_are_means_over_drawings(rows):
     ways = [(row["way"], row["members"]) for row in rows if row["bits"] == 4]
     assert ways == [
@@ -129,13 +141,13 @@ def test_all_ways_are_measured_and_figures_are_means_over_drawings(rows):
         ("LPE-BSR", 4),
         ("LPE-BSR", 32),
     ]
-    drawn = one(rows, DRAWN, 4)
-    assert drawn["groups"] == 32
-    assert drawn["deviation"] > 0
+    single = one(rows, DRAWN, 4)
+    assert single["groups"] == 32
+    assert single["deviation"] > 0
     assert one(rows, DRAWN, 4, 32)["deviation"] is None
     # The members' mean loss does not depend on how they are grouped.
-    assert drawn["mean loss"] == pytest.approx(one(rows, DRAWN, 4, 32)["mean loss"])
-    assert drawn["AMB"] == 0
+    assert single["mean loss"] == pytest.approx(one(rows, DRAWN, 4, 32)["mean loss"])
+    assert single["AMB"] == 0
     assert one(rows, DRAWN, 4, 32)["AMB"] > 0
     assert one(rows, DRAWN, 4, 4)["stored"] > 0
     assert one(rows, DRAWN, 4, 32)["stored"] is None
@@ -154,19 +166,17 @@ def test_fewer_bits_are_further_from_float32(rows):
 
 def test_differences_are_those_of_the_rows(rows):
     base = one(rows, FLOAT, 32)
-    nearest, drawn = one(rows, NEAREST, 3), one(rows, DRAWN, 3, 32)
+    nearest, many = one(rows, NEAREST, 3), one(rows, DRAWN, 3, 32)
     assert nearest["less"][FLOAT][0] == pytest.approx(nearest["NLL"] - base["NLL"])
-    assert drawn["less"][NEAREST][0] == pytest.approx(drawn["NLL"] - nearest["NLL"])
-    assert drawn["less"][SCALED][0] == pytest.approx(drawn["NLL"] - base["scaled"])
+    assert many["less"][NEAREST][0] == pytest.approx(many["NLL"] - nearest["NLL"])
+    assert many["less"][SCALED][0] == pytest.approx(many["NLL"] - base["scaled"])
 
 
 def test_nearest_rounding_uses_the_grid_that_members_are_drawn_on(models, pictures, tmp_path):
-    from benchmarks.paper.low_precision import _rounded
-
-    near, drawn = tmp_path / "near.eens", tmp_path / "drawn.eens"
-    _rounded(models[0], near, tmp_path / "none.npz", NEAREST, 4)
-    encode(models[:1], drawn, draw=2, bits=4, key=KEY)
-    with Container.open(near) as one_member, Container.open(drawn) as two:
+    near, two_drawn = tmp_path / "near.eens", tmp_path / "drawn.eens"
+    rounded(models[0], near, tmp_path / "none.npz", NEAREST, 4)
+    encode(models[:1], two_drawn, draw=2, bits=4, key=KEY)
+    with Container.open(near) as one_member, Container.open(two_drawn) as two:
         for name in ("w1", "w2"):
             assert np.array_equal(one_member.scales(name), two.scales(name))
 

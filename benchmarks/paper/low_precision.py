@@ -1,9 +1,8 @@
 """One float32 model at few bits: rounded to nearest, or K members drawn at random (LPE-BSR).
 
-Measures what the experiments lpe and lpe-pretrained tabulate, through `edgeens.encoder.encode` and
-`edgeens.onnx.session.Session`: every figure is of a file that a device could run. Member m of a
-drawing is the same for every K, so 32 members drawn once hold 32/K drawings of K members; their
-figures are averaged.
+Measures what the experiments lpe and lpe-pretrained tabulate, of files as `edgeens encode` writes
+them and as `edgeens.onnx.session.Session` runs them on a device. Member m of a drawing is the same
+for every K, so 32 members drawn once hold 32/K drawings of K members; their figures are averaged.
 """
 
 from __future__ import annotations
@@ -19,12 +18,16 @@ from numpy.typing import NDArray
 
 from benchmarks.paper.judged import Answers, Floats, judge, losses, over_pictures
 from edgeens.calibration import fit_temperature
+from edgeens.coded import CodedEnsemble
 from edgeens.container.choice import choose_methods
+from edgeens.container.writer import write_container
 from edgeens.data import Labelled
-from edgeens.encoder import Encoding, encode, file_sections, write_coded
+from edgeens.encoder import encode, file_sections
+from edgeens.ensemble import Ensemble
 from edgeens.onnx.files import run_files
 from edgeens.onnx.members import load_members
 from edgeens.onnx.session import Session
+from edgeens.quantize.rounding import draw_members
 from edgeens.quantize.tensors import quantize_ensemble
 
 BITS = (3, 4, 5, 6)
@@ -117,30 +120,50 @@ def _at_bits(
     path = work / "file.eens"
     others = dict(known)
     for way in (NEAREST, CLIPPED, FEEDBACK):
-        size = _rounded(model, path, work / "calibration.npz", way, bits).sizes.file_bytes
+        size = rounded(model, path, work / "calibration.npz", way, bits)
         row, others[way] = _row(*_run_file(path, pictures))
         yield {"way": way, "bits": bits, **row, "bytes": size, "less": _less(others, way)}
-    size = encode([model], path, draw=members[-1], bits=bits, key=key).sizes.file_bytes
+    ensemble = load_members([model])
+    size = drawn(ensemble, path, members=members[-1], bits=bits, key=key)
     test, held_out = _run_file(path, pictures)
     for count in members:
         kept = None
         if count in stored:
-            encoding = encode([model], path, draw=count, bits=bits, key=key, store_members=True)
-            kept = encoding.sizes.file_bytes
+            kept = drawn(ensemble, path, members=count, bits=bits, key=key, store=True)
         row, others[DRAWN] = _row(test, held_out, count)
         less = _less(others, DRAWN)
         yield {"way": DRAWN, "bits": bits, **row, "bytes": size, "stored": kept, "less": less}
 
 
-def _rounded(model: Path, path: Path, calibration: Path, way: str, bits: int) -> Encoding:
-    """One member, rounded; RTN on the very grid that LPE-BSR draws on: max |w| a channel."""
+def rounded(model: Path, path: Path, calibration: Path, way: str, bits: int) -> int:
+    """Write one member, rounded; RTN on the grid that LPE-BSR draws on, max |w| of a channel.
+
+    Returns the size of the file in bytes.
+    """
     if way == CLIPPED:
-        return encode([model], path, bits=bits)
+        return encode([model], path, bits=bits).sizes.file_bytes
     if way == FEEDBACK:
-        return encode([model], path, bits=bits, calibration=calibration)
+        return encode([model], path, bits=bits, calibration=calibration).sizes.file_bytes
     ensemble = load_members([model])
     coded = quantize_ensemble(ensemble, bits=bits, per_channel=True, clip="minmax")
-    return write_coded(choose_methods(replace(coded, sections=file_sections(ensemble))), path)
+    return _written(coded, ensemble, path)
+
+
+def drawn(
+    ensemble: Ensemble, path: Path, *, members: int, bits: int, key: int, store: bool = False
+) -> int:
+    """Write what `edgeens encode --draw` writes, without its table of other coders' sizes.
+
+    That table codes every member drawn, which takes longer than all else. Returns the size of the
+    file in bytes.
+    """
+    coded = draw_members(ensemble, members=members, bits=bits, key=key, store_members=store)
+    return _written(coded, ensemble, path)
+
+
+def _written(coded: CodedEnsemble, ensemble: Ensemble, path: Path) -> int:
+    write_container(choose_methods(replace(coded, sections=file_sections(ensemble))), path)
+    return path.stat().st_size
 
 
 def _row(test: Answers, held_out: Answers, count: int | None = None) -> tuple[Row, Floats]:
