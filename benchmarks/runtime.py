@@ -1,15 +1,21 @@
 """Start-up, latency, memory and size of running an ensemble: edgeens in each mode, and its peers.
 
 Last stage of the runtime benchmark, after benchmarks.runtime_ways. Every way runs in a process of
-its own. Starts are interleaved, round after round, and so are predictions; figures are medians over
+its own. Starts are interleaved, round after round, and so are predictions. On one thread seconds
+are the processor's, which other work on the machine hardly lengthens; figures are medians over
 rounds, ratios medians of the ratios of a round to K sessions with default options on one thread. On
-one thread seconds are the processor's, which other work on the machine hardly lengthens; on two
-they are the clock's.
+two threads seconds are the clock's, and figures are of the shortest of all rounds, in which other
+work took least.
+
+NumPy asks for large pages by itself. They are switched off here: a virtual machine may have given
+free ones back to its host, and to get them again then takes longer than to decode into them, or
+not, as it happens.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -25,8 +31,8 @@ from benchmarks.runtime_ways import BASE, WAYS
 from edgeens.errors import EdgeensError
 from edgeens.progress import Progress
 
-STARTS = {1: 3, 32: 1}  # rounds of starting, by the rows of a batch
-ROUNDS = (3, 9)  # of predicting: least and most
+STARTS = {1: 5, 32: 1}  # rounds of starting on one thread, by the rows of a batch; one on two
+ROUNDS = (3, 40)  # of predicting: least and most
 ENOUGH_SECONDS = 40.0  # of predicting, after which there are no more rounds than the least
 SHORT_SECONDS = 0.03  # shorter predictions are timed several at once, and warm up in every round
 
@@ -50,6 +56,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | {"NUMPY_MADVISE_HUGEPAGE": "0"},
         )
         self._label = label
         self.start = self._answer()
@@ -88,7 +95,7 @@ def measure_runtime(
     Each has "start_s" and "latency_s" (seconds), "start" and "latency" (the same relative to K
     sessions with default options on one thread), "peak_mb" and "steady_mb" (memory resident above
     that of the process after its imports, while starting and after two predictions), "file_mb",
-    and "member_mb" (float32 weights of one member: the size of its file).
+    "member_mb" (float32 weights of one member: the size of its file) and "load" (of the machine).
     """
     rows: list[Row] = []
     with Progress("measuring how ensembles run") as progress:
@@ -116,6 +123,8 @@ def _measured(
         workers = {}
         for left in reversed(range(starts)):
             for way, threads in keys:
+                if left and threads > 1:
+                    continue
                 worker = Worker(way, network, folder, members, batch, threads)
                 started[way, threads].append(worker.start)
                 if left:
@@ -123,19 +132,20 @@ def _measured(
                 else:
                     workers[way, threads] = stack.enter_context(closing(worker))
         taken = _predictions(workers, rounds)
+    load = os.getloadavg()[0]
     for way, threads in keys:
         start, latency = started[way, threads], taken[way, threads]
-        clock = "processor" if threads == 1 else "wall"
         yield {
             "network": network.title,
             "members": members,
             "batch": batch,
             "way": way,
             "threads": threads,
-            "start_s": median(each[clock] for each in start),
-            "start": _ratio(start, started[BASE, 1], clock),
-            "latency_s": median(each[clock] for each in latency),
-            "latency": _ratio(latency, taken[BASE, 1], clock),
+            "start_s": _seconds(start, threads),
+            "start": _ratio(start, started[BASE, 1], threads),
+            "latency_s": _seconds(latency, threads),
+            "latency": _ratio(latency, taken[BASE, 1], threads),
+            "load": load,
             "peak_mb": median(each["peak_kb"] for each in start) * 1024 / 1e6,
             "steady_mb": median(each["steady_kb"] for each in start) * 1024 / 1e6,
             "file_mb": sum(path.stat().st_size for path in WAYS[way].files(folder, members)) / 1e6,
@@ -160,5 +170,15 @@ def _predictions(workers: Mapping[Key, Worker], rounds: tuple[int, int]) -> dict
     return taken
 
 
-def _ratio(own: Sequence[Cost], base: Sequence[Cost], clock: str) -> float:
-    return median(one[clock] / other[clock] for one, other in zip(own, base, strict=True))
+def _seconds(own: Sequence[Cost], threads: int) -> float:
+    if threads == 1:
+        return median(each["processor"] for each in own)
+    return min(each["wall"] for each in own)
+
+
+def _ratio(own: Sequence[Cost], base: Sequence[Cost], threads: int) -> float:
+    """Relative to *base*, which ran on one thread."""
+    if threads == 1:
+        pairs = zip(own, base, strict=True)
+        return median(one["processor"] / other["processor"] for one, other in pairs)
+    return min(each["wall"] for each in own) / min(each["wall"] for each in base)
