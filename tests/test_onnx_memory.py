@@ -11,7 +11,7 @@ import pytest
 
 from edgeens.decoder import Container
 from edgeens.encoder import encode
-from edgeens.errors import NotEnoughMemoryError
+from edgeens.errors import EdgeensError, NotEnoughMemoryError
 from edgeens.onnx import pieces, session
 from edgeens.onnx.members import load_members
 from edgeens.onnx.memory import free_swap_bytes
@@ -76,6 +76,15 @@ def test_small_batches_and_those_of_a_given_size_ask_for_no_memory(tmp_path, mon
         assert rows_run(opened, x)[0] == [ROWS]
         monkeypatch.setattr(pieces, "_SMALL", 0)
         opened.predict(x, batch=4)
+
+
+def test_a_closed_session_says_so_for_a_long_batch_too(tmp_path, memory):
+    models, data = contained("mlp", tmp_path)
+    opened = Session(Container.from_bytes(data))
+    opened.close()
+    memory(1)
+    with pytest.raises(EdgeensError, match="the session is closed; open it again"):
+        opened.predict(graphs.random_inputs(models[0], rows=ROWS))
 
 
 @pytest.mark.parametrize("kind", graphs.KINDS)

@@ -115,8 +115,7 @@ class Members:
         Raises DataError with ONNX Runtime's reason if it cannot compute them, FormatError if a
         streamed file is damaged, and EdgeensError after `close`.
         """
-        if not self._sessions:
-            raise EdgeensError("the session is closed; open it again")
+        self._check_open()
         values = self._inputs_of(feeds)
         with self._streaming if self._stream is not None else nullcontext():
             if self._stream is not None:
@@ -130,6 +129,7 @@ class Members:
 
         Raises DataError if ONNX Runtime cannot run the graph with its inner values as outputs.
         """
+        self._check_open()
         # How large values are does not hang on what the weights are.
         blank = {i.name: np.zeros(i.shape, numpy_type(i.dtype)) for i in self._tensors}
         constants = {} if self._feeds[0] else self._wrap(blank)
@@ -142,6 +142,10 @@ class Members:
             shapes = [np.shape(output) for output in found[: len(self.outputs)]]
             sizes.append((sum(array.nbytes for array in arrays), shapes))
         return sizes
+
+    def _check_open(self) -> None:
+        if not self._sessions:
+            raise EdgeensError("the session is closed; open it again")
 
     def _inputs_of(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         values: dict[str, Any] = dict(feeds)
