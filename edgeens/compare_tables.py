@@ -117,17 +117,26 @@ def tables(comparison: Comparison) -> list[Table]:
     return [table for table in found if table.rows and table.columns]
 
 
-def as_text(shown: list[Table]) -> str:
-    """For a terminal."""
+def as_text(comparison: Comparison) -> str:
+    """Tables and verdicts, for a terminal."""
     parts = []
-    for table in shown:
+    for table in tables(comparison):
         body = [
             [*labels, *[cell(e, name) for e, name in zip(figures, table.columns, strict=True)]]
             for labels, figures in table.rows
         ]
         lines = [f"{table.title}:", render([*table.labels, *table.columns], body)]
         parts.append("\n".join([*lines, table.note] if table.note else lines))
-    return "\n\n".join(parts)
+    told = [f"{where}: {verdict}" for where, verdict in verdicts(comparison)]
+    return "\n\n".join([*parts, "\n".join(told)] if told else parts)
+
+
+def verdicts(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Of each file, whether its members act as several models: (method and file, sentence)."""
+    for method, files in methods(comparison):
+        for file in files:
+            if file.verdict is not None:
+                yield method if len(files) == 1 else f"{method}, {file.file}", file.verdict
 
 
 def cell(found: Estimate | None, name: str) -> str:

@@ -11,7 +11,7 @@ from html import escape
 
 import edgeens
 from edgeens.compare import Comparison
-from edgeens.compare_tables import Table, best_rows, cell, methods, tables
+from edgeens.compare_tables import Table, best_rows, cell, tables, verdicts
 
 Drawn = list[tuple[str, str, bytes]]
 
@@ -75,16 +75,13 @@ def _told(comparison: Comparison) -> str:
 
 def _verdicts(comparison: Comparison) -> Iterator[str]:
     """Whether the members are several models, file by file."""
-    if not any(file.verdict for file in comparison.files):
-        return
-    yield "<h2>Are the members several models?</h2><dl>"
-    for method, files in methods(comparison):
-        yield f"<dt>{escape(method)}</dt>"
-        for file in files:
-            if file.verdict is not None:
-                where = f"{escape(file.file)}: " if len(files) > 1 else ""
-                yield f"<dd>{where}{escape(file.verdict)}</dd>"
-    yield "</dl>"
+    told = list(verdicts(comparison))
+    if told:
+        yield "<h2>Are the members several models?</h2><dl>"
+        yield from (
+            f"<dt>{escape(where)}</dt><dd>{escape(verdict)}</dd>" for where, verdict in told
+        )
+        yield "</dl>"
 
 
 def _table(table: Table) -> Iterator[str]:

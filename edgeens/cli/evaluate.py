@@ -23,7 +23,7 @@ def add_commands(commands: Any) -> None:
     add = parser.add_argument
     add("files", nargs="+", metavar="FILE.eens", help=_FILES)
     add("--data", required=True, metavar="D.npz", help="x, y and, if wanted, x_ood")
-    add("--members", nargs="+", default=[], metavar="M.onnx", help="judge them too")
+    add("--members", nargs="+", default=[], metavar="M.onnx", help="float members: judge them too")
     add(
         "--validation",
         metavar="V.npz",
@@ -72,7 +72,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _compare(options: argparse.Namespace) -> None:
     from edgeens.compare import compare
     from edgeens.compare_files import named_methods
-    from edgeens.compare_tables import as_text, tables
+    from edgeens.compare_tables import as_text
 
     if options.report is not None:
         from edgeens.report import check_report
@@ -89,7 +89,7 @@ def _compare(options: argparse.Namespace) -> None:
             threads=options.threads,
             progress=progress.update,
         )
-    print(json.dumps(asdict(comparison)) if options.json else as_text(tables(comparison)))
+    print(json.dumps(asdict(comparison)) if options.json else as_text(comparison))
     if options.report is not None:
         from edgeens.report import write_report
 

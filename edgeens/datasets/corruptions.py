@@ -57,9 +57,7 @@ CORRUPTIONS: Final = {
     "defocus_blur": Corruption(
         defocus_blur, ((0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1.0, 0.2), (1.5, 0.1))
     ),
-    "glass_blur": Corruption(
-        glass_blur, ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2))
-    ),
+    "glass_blur": Corruption(glass_blur, ((0.05, 1), (0.25, 1), (0.4, 1), (0.25, 2), (0.4, 2))),
     "motion_blur": Corruption(motion_blur, ((6, 1.0), (6, 1.5), (6, 2.0), (8, 2.0), (9, 2.5))),
     "zoom_blur": Corruption(zoom_blur, ((0.06,), (0.11,), (0.15,), (0.2,), (0.25,))),
     "snow": Corruption(
