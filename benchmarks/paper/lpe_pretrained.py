@@ -110,9 +110,10 @@ def report(results: Results) -> str:
 
 _PROTOCOL = f"""\
 As above, but on networks that others trained and published: files as `edgeens encode --draw` writes
-them, run by `edgeens.onnx.session.Session`. The networks saw all training pictures, so nothing of the training set is
-left to fit a temperature on: it is fitted on the last {HELD_OUT} test pictures, of which none is
-among those that the figures are of. ± is half of a 95 % interval over pictures. One key."""
+them, run by `edgeens.onnx.session.Session`. The networks saw all training pictures, so nothing of
+the training set is left to fit a temperature on: it is fitted on the last {HELD_OUT} test pictures,
+of which none is among those that the figures are of. ± is half of a 95 % interval over pictures.
+One key."""
 
 EXPERIMENT = Experiment(
     name="lpe-pretrained",
