@@ -96,6 +96,7 @@ def test_the_figures_of_the_benchmarks_are_those_that_were_saved():
         report.way_table(decoded),
         report.encode_table(saved["encode"]["encode"]),
         report.instruction_table(saved["instructions"]["decode"]),
+        report.early_exit_table(saved["early_exit"]["ensembles"]),
     ):
         assert table in README
     assert f"({saved['decode']['machine']};" in README
