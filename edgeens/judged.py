@@ -163,8 +163,11 @@ def _probabilities(session: Session, raw: Array) -> Array:
 
 
 def _scaled(session: Session, outputs: Outputs) -> dict[str, tuple[float, Array]]:
-    """Temperatures fitted on the held-out data, and the mean probabilities (rows, C) with them."""
-    if outputs.held_out is None or session.output_kind != "logits":
+    """Temperatures fitted on the held-out data, and the mean probabilities (rows, C) with them.
+
+    Logarithms of probabilities are logits: a softmax gives the same for both.
+    """
+    if outputs.held_out is None:
         return {}
     raw, y = outputs.held_out
     held, labels = class_logits(session, raw), y.reshape(-1)

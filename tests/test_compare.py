@@ -182,6 +182,16 @@ def test_a_files_own_temperature_and_early_exit_are_used(folder, tmp_path):
     # `calibrate` fits the same temperature on the same data.
     assert stored == pytest.approx(fitted, rel=1e-3, abs=1e-4)
     assert 1.0 <= found.predictions[EARLY_EXIT]["members run"] < 4.0
+    with np.load(DATA) as data, Session(tmp_path / "c.eens") as session:
+        low, high = (
+            ood.ood_scores(
+                session.predict_members(data[name])["logits"] / stored["T"], from_logits=True
+            )
+            for name in ("x", "x_ood")
+        )
+    (scores,) = found.outside.values()
+    for name, row in scores.items():
+        assert row["AUROC"] == pytest.approx(ood.auroc(low[name], high[name]), abs=2e-4)
 
 
 def test_drawn_members_are_called_one_model(folder):
@@ -238,6 +248,24 @@ def test_other_tasks_have_the_figures_of_their_task(tmp_path):
         compare(
             [Method("r", (tmp_path / "r.eens",))], tmp_path / "d.npz", shift=Shift((("fog", 1),))
         )
+
+
+def test_networks_that_give_probabilities_have_temperatures_too(tmp_path):
+    models = [onnx_graphs.cnn(seed) for seed in range(3)]
+    encode(onnx_graphs.save(models, tmp_path), tmp_path / "p.eens")
+    (x,) = onnx_graphs.random_inputs(models[0], rows=400).values()
+    with Session(tmp_path / "p.eens") as session:
+        assert session.output_kind == "probabilities"
+        probabilities = session.predict(x).members
+    y = probabilities.mean(axis=0).argmax(axis=1)
+    y[::3] = (y[::3] + 1) % 4
+    for name, rows in (("d", slice(200)), ("v", slice(200, 400))):
+        np.savez(tmp_path / f"{name}.npz", x=x[rows], y=y[rows])
+    method = Method("p", (tmp_path / "p.eens",))
+    (found,) = compare([method], tmp_path / "d.npz", held_out=tmp_path / "v.npz").files
+    expected = calibration.fit_temperature(np.log(probabilities[:, 200:]), y[200:], pooled=False)
+    assert found.predictions[MEMBERS_SCALED]["T"] == pytest.approx(expected, rel=1e-4)
+    assert "T" not in found.predictions[AS_STORED]
 
 
 def test_data_that_does_not_fit_names_the_file(folder, tmp_path):
