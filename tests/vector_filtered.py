@@ -16,6 +16,7 @@ from edgeens.container.layout import Status
 from tests.vector_ensembles import KEY, noise
 from tests.vector_entropy import entropy
 from tests.vector_entropy_faults import (
+    DRAWN,
     JOINT,
     KIND2,
     PLAIN,
@@ -102,6 +103,7 @@ def faults() -> Iterator[tuple[str, Status, str, bytes, str]]:
     yield "filter_outside", Status.BLOCK_CONTENT, "ones that add up", draft.build(), "verify"
 
 
+UNKNOWN = (200, filter_()[1])
 SETS = [64, 0, 0, 0] * 8
 
 OPENED = [
@@ -114,6 +116,13 @@ OPENED = [
     ("columns_wrap", "3 x 2^31 bits", _filtered(filter_(2**31, SETS), THREE)),
     ("elements", "14 codes in rows of 4", _filtered(filter_(4), THREE)),
     ("none", "filtered without a filter", _filtered(THREE)),
+    ("kind", "a filter of a kind not known", _filtered(UNKNOWN, THREE)),
+    ("kind_drawn", "drawn with the same", _filtered(UNKNOWN, THREE, tensor=DRAWN)),
+    (
+        "kind_joint",
+        "joint, the second filter of a kind not known",
+        _filtered(filter_(), UNKNOWN, THREE, THREE, tensor=JOINT),
+    ),
     ("alone", "a filter and no code", _filtered(filter_())),
     ("twice", "two filters", _filtered(filter_(), filter_(), THREE)),
     ("behind", "a filter behind the classes", _filtered(KIND2, filter_(), THREE)),
