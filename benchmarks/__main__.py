@@ -16,17 +16,17 @@ from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, make_ensemble
 from benchmarks.instructions import measure_instructions
 from benchmarks.machine import describe
 from benchmarks.sizes import measure_nll, measure_sizes
-from edgeens.errors import EdgeensError, MissingPackageError
+from edgeens.errors import DataError, EdgeensError, MissingPackageError
 from edgeens.progress import Progress
 from edgeens.tables import number, render
 
 RESULTS = Path(__file__).parent / "results"
 WHAT = (
-    *("decode", "early-exit", "encode", "instructions", "runtime", "sizes", "training-cost"),
-    "all",
+    *("decode", "early-exit", "encode", "instructions", "pretrained", "runtime", "sizes"),
+    *("training-cost", "all"),
 )
 
-LONG = {"training-cost", "runtime"}
+LONG = {"training-cost", "runtime", "pretrained"}
 
 
 def main() -> int:
@@ -68,6 +68,8 @@ def main() -> int:
             instructions()
         if "runtime" in asked:
             runtime(machine, options.cache)
+        if "pretrained" in asked:
+            pretrained(machine, options.data)
         if "training-cost" in asked:
             training_cost(machine)
     except EdgeensError as error:
@@ -116,6 +118,18 @@ def runtime(machine: str, cache: Path) -> None:
         print(report.latency_table(rows, members=members))
     _save("runtime.json", {"machine": machine, "runtime": rows})
     draw_runtime(rows, RESULTS / "runtime.png")
+
+
+def pretrained(machine: str, data: Path | None) -> None:
+    """Print and save what encoding does to published networks."""
+    from benchmarks.pretrained import measure_pretrained
+
+    if data is None:
+        raise DataError("pretrained needs --data DIR, with mnist/, cifar10/ and models/")
+    with Progress("encoding published networks") as progress:
+        rows = measure_pretrained(data, progress=progress.update)
+    print(*report.pretrained_tables(rows), sep="\n\n")
+    _save("pretrained.json", {"machine": machine, "networks": rows})
 
 
 def training_cost(machine: str) -> None:

@@ -205,6 +205,44 @@ def latency_table(rows: Sequence[Row], *, members: int) -> str:
     return markdown(head, lines)
 
 
+def pretrained_tables(rows: Sequence[Row]) -> list[str]:
+    """Published networks: accuracy of those with test pictures, errors of the others' outputs."""
+    judged = [row for row in rows if row["pictures"] is not None]
+    others = [row for row in rows if row["pictures"] is None]
+    ways = [way["way"] for way in rows[0]["ways"]]
+    accuracies = [
+        [
+            row["title"],
+            f"{row['pictures']}",
+            f"{_kilobytes(row['bytes'])}: {number(100 * row['accuracy'], 2)} %",
+            *(_pretrained_cell(way, 100 * way.get("accuracy", 0.0), 2) for way in row["ways"]),
+        ]
+        for row in judged
+    ]
+    errors = [
+        [
+            row["title"],
+            _kilobytes(row["bytes"]),
+            *(_pretrained_cell(way, 100 * way.get("error", 0.0), 1) for way in row["ways"]),
+        ]
+        for row in others
+    ]
+    return [
+        markdown(["kB: accuracy", "test pictures", "as it came", *ways], accuracies),
+        markdown(["kB: error of outputs", "as it came", *ways], errors),
+    ]
+
+
+def _pretrained_cell(way: Row, percent: float, digits: int) -> str:
+    if "refused" in way:
+        return "refused"
+    return f"{_kilobytes(way['bytes'])}: {number(percent, digits)} %"
+
+
+def _kilobytes(count: int) -> str:
+    return f"{count / 1000:.0f}"
+
+
 def way_at(row: Row) -> str:
     """The way's name without the entropy of its codes."""
     return OURS_AT if row["way"].startswith("entropy, ") else str(row["way"])
