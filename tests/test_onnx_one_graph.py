@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 
 from edgeens.cli import main
+from edgeens.container.amend import with_last_section
 from edgeens.decoder import Container
 from edgeens.encoder import encode
 from edgeens.errors import DataError
@@ -96,14 +99,71 @@ def test_inputs_of_matrices_of_codes_are_not_rounded(tmp_path, grid):
         np.testing.assert_allclose(found, session.predict(feeds).members, atol=1e-6)
 
 
-def test_weights_beside_the_model_are_the_same_weights(tmp_path):
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+def test_weights_beside_the_model_are_the_same_weights(tmp_path, weights):
     models, container = contain("cnn", tmp_path, **classification("cnn"))
     feeds = graphs.random_inputs(models[0])
-    whole = run(write_one_graph(container, tmp_path / "one.onnx"), feeds)
-    path = write_one_graph(container, tmp_path / "two.onnx", external=True)
+    whole = run(write_one_graph(container, tmp_path / "one.onnx", weights=weights), feeds)
+    path = write_one_graph(container, tmp_path / "two.onnx", weights=weights, external=True)
+    onnx.checker.check_model(str(path), full_check=True)
     assert path.stat().st_size < (tmp_path / "two.onnx.data").stat().st_size
     for name, array in run(path, feeds).items():
         np.testing.assert_array_equal(array, whole[name])
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+@pytest.mark.parametrize("kind", ["mlp", "cnn", "segmentation", "constant nodes"])
+def test_a_slimmer_changes_neither_outputs_nor_codes(tmp_path, kind, weights):
+    onnxslim = pytest.importorskip("onnxslim")
+    models, container = contain(kind, tmp_path, **classification(kind))
+    feeds = graphs.random_inputs(models[0])
+    path = write_one_graph(container, tmp_path / "one.onnx", weights=weights)
+    slim = tmp_path / "slim.onnx"
+    onnxslim.slim(str(path), str(slim))
+    onnx.checker.check_model(str(slim), full_check=True)
+    expected = run(path, feeds)
+    for name, found in run(slim, feeds).items():
+        np.testing.assert_allclose(found, expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    assert codes_of(slim) == codes_of(path)
+    assert bool(codes_of(path)) == (weights == "int8")
+    kept, made = ({i.key: i.value for i in onnx.load(p).metadata_props} for p in (slim, path))
+    assert made.items() <= kept.items()
+
+
+def codes_of(path):
+    """The bytes of all int8 arrays of more than one element, sorted: names may change."""
+    return sorted(
+        onnx.numpy_helper.to_array(tensor).tobytes()
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims)
+    )
+
+
+def test_what_calibration_wrote_is_in_the_model(tmp_path):
+    models, container = contain("mlp", tmp_path, **classification("mlp"))
+    feeds = graphs.random_inputs(models[0])
+    ensemble = load_members(graphs.save(models, tmp_path))
+    data = graphs.contain(ensemble, **classification("mlp"))
+    rule = {"order": [2, 0, 1], "temperatures": [3.0, 2.75, 2.5], "threshold": 0.01}
+    payload = json.dumps({"edgeens.temperature": 2.5, "edgeens.early_exit": rule}).encode()
+    sections = {kind: len(container.section(kind)) for kind in container.sections}
+    calibrated = b"".join(with_last_section(data, sections, "CALI", payload))
+    with Container.from_bytes(calibrated) as container:
+        path = write_one_graph(container, tmp_path / "one.onnx")
+        with Session(container) as session:
+            assert session.temperature == 2.5
+            assert_equal(run(path, feeds), session.predict(feeds))
+    notes = {item.key: item.value for item in onnx.load(str(path)).metadata_props}
+    assert notes["edgeens.temperature"] == "2.5"
+    assert json.loads(notes["edgeens.early_exit"]) == rule
+
+
+def test_an_ort_file_has_its_weights_inside(tmp_path, capsys):
+    command = ["export", "f.eens", "-o", str(tmp_path / "f.ort"), "--external-data"]
+    with pytest.raises(SystemExit) as stop:
+        main(command)
+    assert stop.value.code == 2
+    assert "an .ort file has its weights inside" in capsys.readouterr().err
 
 
 def test_what_all_members_share_is_there_once(tmp_path):

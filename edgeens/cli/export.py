@@ -24,6 +24,7 @@ def add_commands(commands: Any) -> None:
     export.add_argument(
         "--external-data", action="store_true", help="weights beside the model, in MODEL.onnx.data"
     )
+    export.set_defaults(parser=export)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -32,6 +33,8 @@ def _export(options: argparse.Namespace) -> None:
     from edgeens.onnx.ort_format import write_ort
 
     target = Path(options.output)
+    if target.suffix == ".ort" and options.external_data:
+        options.parser.error("an .ort file has its weights inside: leave out --external-data")
     with Container.open(options.file) as container:
         if target.suffix == ".ort":
             written = write_ort(container, target, weights=options.weights)

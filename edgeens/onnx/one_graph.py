@@ -75,7 +75,7 @@ def write_one_graph(
     guarded = _guarded(model.graph, coded)
     tensors = list(_stored(container, coded, guarded))
     _branch_out(model, container, coded, guarded)
-    judge(model, container.members, container.metadata)
+    judge(model, container.members, container.metadata | container.calibration)
     _describe(model, container)
     size = sum(array.nbytes for _, _, array in tensors)
     if size > MOST_INSIDE and not external:
@@ -236,7 +236,7 @@ def _drop(field: Proto, names: Mapping[str, int]) -> None:
 
 def _describe(model: Proto, container: Container) -> None:
     """What the file's metadata say, as metadata of the model: strings, or JSON."""
-    known = {"edgeens.members": container.members, **container.metadata}
+    known = {"edgeens.members": container.members, **container.metadata, **container.calibration}
     for key, value in known.items():
         if key.startswith("edgeens."):
             text = value if isinstance(value, str) else json.dumps(value)
