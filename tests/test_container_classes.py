@@ -106,6 +106,39 @@ def test_a_microcontroller_never_holds_more_than_two_prefix_codes(profile, joint
     )
 
 
+def stored_tables(codes, profile="desktop"):
+    """Number of prefix codes, and the columns' classes, of these codes."""
+    tensor = CodedTensor("w", "float32", codes, Grid(8, ONE), "plain", coder="entropy")
+    coded = CodedEnsemble(len(codes), (tensor,), profile=profile)
+    tables = read_container(serialise(coded)).tensors[0].tables
+    assert tables is not None
+    return len(tables.first), tables.columns
+
+
+@pytest.mark.parametrize(
+    ("octaves", "profile", "shape", "count"),
+    [
+        (1.5, "desktop", (120, 110), 1),
+        (4.0, "desktop", (120, 110), 8),
+        (1.5, "mcu", (120, 110), 2),  # takes one code a look-up anyhow
+        (1.5, "desktop", (90, 110), 2),  # too few codes for the tables that take several
+    ],
+)
+def test_columns_that_save_little_are_left_out_where_that_is_faster(octaves, profile, shape, count):
+    codes = sized(3, *shape, row_octaves=0, column_octaves=octaves)
+    found, columns = stored_tables(3 * codes if octaves < 2 else codes, profile)
+    assert (found, any(columns)) == (count, count > 1)
+
+
+def test_classes_of_rows_alone_come_before_those_of_columns():
+    codes = sized(3, 120, 110, column_octaves=0)
+    codes = np.clip(3 * codes.astype(int), -128, 127).astype(np.int8)
+    count, columns = stored_tables(codes)
+    assert count in (2, 4)
+    assert columns
+    assert not any(columns)
+
+
 def test_columns_are_the_last_axis_or_all_axes_but_the_first():
     assert column_counts((64, 32, 3, 3)) == (3, 288)
     assert column_counts((10, 20)) == (20,)

@@ -35,6 +35,8 @@ def good() -> dict[str, CodedEnsemble]:
     """Every ensemble, by the name of its file."""
     steps = np.zeros((2, 1100), np.int8)
     steps[:, ::2] = 1
+    rows = (2, 220, 150)
+    wide = noise("wide rows", (2, 220, 1), 0, 1)
     wrapped = noise("wrapped", (5, 50), -128, 127)
     files = {
         "entropy": CodedEnsemble(
@@ -78,6 +80,11 @@ def good() -> dict[str, CodedEnsemble]:
                 entropy("narrow", bell("few bits", (2, 16500), 1), 2),
                 entropy("wide", bell("many bits", (2, 16500), 20)),
             ),
+        ),
+        # The same, with tables that change from row to row.
+        "entropy_rows": CodedEnsemble(
+            2,
+            (entropy("rows", np.where(wide, bell("wide", rows, 12), bell("narrow", rows, 3)), 5),),
         ),
         "entropy_mcu": CodedEnsemble(
             4,

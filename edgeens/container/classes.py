@@ -66,15 +66,21 @@ def classes_size(columns: int, rows: int) -> int:
     return 8 + ceil8(3 * columns) + ceil8(3 * rows)
 
 
-def fit_classes(streams: Codes, columns: int, *, tables: int, joint: bool) -> Classes:
+def fit_classes(
+    streams: Codes, columns: int, *, tables: int, joint: bool, by_row: bool = False
+) -> Classes:
     """Classes of the *streams*, shape (copies, E), for *tables* tables a set.
 
-    With *joint*, stream 0 has a set of tables of its own.
+    With *joint*, stream 0 has a set of tables of its own. With *by_row*, columns have no say: their
+    class is 0.
     """
-    levels = _Levels(streams, *_magnitudes(streams, columns, joint), joint)
+    of_rows, of_columns = _magnitudes(streams, columns, joint)
+    if by_row:
+        of_columns = np.zeros_like(of_columns)
+    levels = _Levels(streams, of_rows, of_columns, joint)
     refined = [levels.refine(*start, tables) for start in levels.starts(tables)]
-    of_rows, of_columns = min(refined, key=lambda each: levels.cost(each[0], each[1], tables))
-    return Classes(of_columns[levels.column_levels], of_rows[levels.row_levels])
+    best = min(refined, key=lambda each: levels.cost(each[0], each[1], tables))
+    return Classes(best[1][levels.column_levels], best[0][levels.row_levels])
 
 
 def _magnitudes(streams: Codes, columns: int, joint: bool) -> tuple[Integers, Integers]:
@@ -205,7 +211,9 @@ class _Levels:
             _, lengths = self._lengths(rows, columns, tables)
             costs = self._costs(lengths, tables)
             moved_rows = _cheapest(costs, columns, tables)
-            moved_columns = _cheapest(costs.transpose(1, 0, 2), moved_rows, tables)
+            moved_columns = columns
+            if len(columns) > 1:  # a single level's class would only be added to all rows'
+                moved_columns = _cheapest(costs.transpose(1, 0, 2), moved_rows, tables)
             cost = self.cost(moved_rows, moved_columns, tables)
             if cost >= best:
                 break

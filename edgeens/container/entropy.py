@@ -43,6 +43,14 @@ _CLASSES_FROM = 2048
 # Numbers of tables worth trying; a microcontroller holds two at a time.
 _CLASS_TABLES = {"desktop": (MAX_CLASS_TABLES, 4, 2), "mcu": (2,)}
 
+# With one table, or one a row, a decoder takes several codes a look-up, if there are enough of them
+# to make tables for that. Half the time is worth a few bytes: classes must save so much.
+_SEVERAL_FROM = 1 << 15  # codes
+_LONG_ROW = 64
+_ROW_TABLES = (2, 4)
+_ROWS_COST = 0.99  # of the bytes, for 2 tables instead of 1, and for 4 instead of 2
+_COLUMNS_COST = 0.96
+
 
 @dataclass(frozen=True, eq=False)
 class Coding:
@@ -247,18 +255,40 @@ def _fit_filter(codes: Codes, streams: Streams) -> Filter | None:
 
 def _fit_tables(streams: Streams, most_tables: int, most_bytes: int) -> tuple[Coding, int]:
     """Classes and prefix codes with which the streams take the fewest bytes, and these bytes."""
-    candidates = [_without_classes(streams)]
-    if streams.codes.size >= _CLASSES_FROM and not (streams.joint and streams.profile == "mcu"):
-        sets = 2 if streams.joint else 1
-        for columns, tables in product(
-            column_counts(streams.shape), _CLASS_TABLES[streams.profile]
-        ):
-            size = classes_size(columns, streams.codes.size // columns)
-            if 1 + sets * tables <= most_tables and size <= most_bytes:
-                candidates.append(_with_classes(streams, columns, tables))
-    sizes = [each.table_bytes + streams.block_bytes(each) for each in candidates]
-    least = min(sizes)
-    return candidates[sizes.index(least)], least
+    best = _sized(streams, _without_classes(streams))
+    if streams.codes.size < _CLASSES_FROM or (streams.joint and streams.profile == "mcu"):
+        return best
+    sets = 2 if streams.joint else 1
+
+    def with_classes(columns: int, tables: int, *, by_row: bool) -> Iterator[tuple[Coding, int]]:
+        size = classes_size(columns, streams.codes.size // columns)
+        if 1 + sets * tables <= most_tables and size <= most_bytes:
+            yield _sized(streams, _with_classes(streams, columns, tables, by_row=by_row))
+
+    several = streams.profile == "desktop" and streams.codes.size >= _SEVERAL_FROM
+    row = prod(streams.shape[1:])
+    if several and streams.shape[1:] and row >= _LONG_ROW:
+        for tables in _ROW_TABLES:
+            for found in with_classes(row, tables, by_row=True):
+                best = _cheaper(best, found, _ROWS_COST)
+    columns = product(column_counts(streams.shape), _CLASS_TABLES[streams.profile])
+    free = [each for pair in columns for each in with_classes(*pair, by_row=False)]
+    if free:
+        smallest = min(free, key=lambda each: each[1])
+        best = _cheaper(best, smallest, _COLUMNS_COST if several else 1.0)
+    return best
+
+
+def _sized(streams: Streams, coding: Coding) -> tuple[Coding, int]:
+    """The coding, and the bytes of the streams and its tables."""
+    return coding, coding.table_bytes + streams.block_bytes(coding)
+
+
+def _cheaper(
+    best: tuple[Coding, int], other: tuple[Coding, int], cost: float
+) -> tuple[Coding, int]:
+    """The other if it takes less than this part of the bytes."""
+    return other if other[1] < cost * best[1] else best
 
 
 def fit_groups(streams: Streams, number: int) -> list[PrefixCode]:
@@ -287,8 +317,8 @@ def _without_classes(streams: Streams) -> Coding:
     return Coding(None, tuple(coding.sets[0] for coding in best))
 
 
-def _with_classes(streams: Streams, columns: int, tables: int) -> Coding:
-    classes = fit_classes(streams.codes, columns, tables=tables, joint=streams.joint)
+def _with_classes(streams: Streams, columns: int, tables: int, *, by_row: bool = False) -> Coding:
+    classes = fit_classes(streams.codes, columns, tables=tables, joint=streams.joint, by_row=by_row)
     sets = []
     for number in range(2 if streams.joint else 1):
         low, _, counts = streams.counts(number, 1, classes, tables)

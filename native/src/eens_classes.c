@@ -36,6 +36,28 @@ eens_status eens_padding_check(const eens_file *file, uint32_t offset, uint32_t 
     return last >> bits % 8 == 0 ? EENS_OK : EENS_ERR_RECORD;
 }
 
+#if !defined(EENS_SMALL)
+/* Whether the rows tell the class alone: all fields of the columns are 0. For shorter rows tables change
+ * too often to look up several codes at a time; false: the storage could not be read. */
+#define LONG_ROW 64u
+
+static bool find_by_row(eens_classes *classes, uint32_t column_bytes) {
+    uint8_t buffer[PIECE];
+    classes->by_row = classes->columns >= LONG_ROW;
+    for (uint32_t at = 0; at < column_bytes && classes->by_row; at += PIECE) {
+        uint32_t part = column_bytes - at < PIECE ? column_bytes - at : PIECE;
+        const uint8_t *bytes = eens_view(classes->file, classes->columns_offset + at, part, buffer);
+        if (bytes == NULL) {
+            return false;
+        }
+        for (uint32_t i = 0; i < part; i++) {
+            classes->by_row = classes->by_row && bytes[i] == 0;
+        }
+    }
+    return true;
+}
+#endif
+
 eens_status eens_classes_open(const eens_file *file, const eens_table *table,
                               const eens_tensor *tensor, eens_classes *classes) {
     uint32_t copies = tensor->method == EENS_DRAWN ? 1 : tensor->copies;
@@ -58,6 +80,11 @@ eens_status eens_classes_open(const eens_file *file, const eens_table *table,
     }
     classes->rows_offset = classes->columns_offset + column_bytes;
     status = eens_padding_check(file, classes->columns_offset, column_bits);
+#if !defined(EENS_SMALL)
+    if (status == EENS_OK && !find_by_row(classes, column_bytes)) {
+        status = EENS_ERR_READ;
+    }
+#endif
     return status == EENS_OK ? eens_padding_check(file, classes->rows_offset, row_bits) : status;
 }
 

@@ -93,11 +93,22 @@ typedef struct eens_classes {
     uint32_t rows_offset;
 #if !defined(EENS_SMALL)
     const uint8_t *column_classes; /* the columns' classes, a byte each */
+    bool by_row;                   /* all of them 0, and rows are long */
 #endif
     uint32_t columns;
     uint32_t rows;
     uint8_t most; /* the largest class that has a table of its own: C - 1 */
 } eens_classes;
+
+/* Whether tables change only between rows, and rows are long. */
+static inline bool eens_has_row_tables(const eens_classes *classes) {
+#if defined(EENS_SMALL)
+    (void)classes;
+    return false;
+#else
+    return classes->by_row;
+#endif
+}
 
 /* A filter (S5.4); columns 0: there is none. */
 typedef struct eens_filter {
@@ -156,15 +167,17 @@ void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
                         const eens_table *table);
 eens_status eens_lengths_next(eens_length_reader *reader, uint32_t most);
 
-/* eens_ready.c. The shape of a table of groups for a tensor of so many codes (entry, most), if it
- * pays to look up several codes at once. Never in a small build. */
+/* eens_ready.c. The shape of tables of groups for so many codes (entry, most, index), if it pays to look
+ * up several at once: one that suits this table, which is number i of count, and those before it. Never
+ * in a small build. */
 #if defined(EENS_SMALL)
-static inline void eens_groups_of(const eens_prefix *prefix, uint64_t codes,
-                                  eens_codes_ready *code) {
-    (void)prefix, (void)codes, (void)code;
+static inline void eens_groups_of(const eens_prefix *prefix, uint64_t codes, uint32_t i,
+                                  uint32_t count, eens_codes_ready *code) {
+    (void)prefix, (void)codes, (void)i, (void)count, (void)code;
 }
 #else
-void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code);
+void eens_groups_of(const eens_prefix *prefix, uint64_t codes, uint32_t i, uint32_t count,
+                    eens_codes_ready *code);
 #endif
 /* Bytes of such a table when it is ready. */
 uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code);
@@ -239,13 +252,24 @@ eens_status eens_entropy_codes(const eens_job *job, uint32_t copy, const int8_t 
 eens_status eens_entropy_input(const eens_file *file, const eens_tensor *tensor,
                                const eens_block *block, uint32_t *size);
 
-/* eens_stream_fast.c, for streams of four parts: as many codes as can be taken side by side and
- * far from the ends of the parts: of a table with groups, of one without, and of several tables, by
- * the classes of a copy (false: the storage could not be read). */
-void eens_take_groups(const eens_codes_ready *code, eens_part *parts, int8_t *codes);
+/* eens_stream_fast.c, for streams of four parts. Some codes of each part by the groups of its table,
+ * far from the ends of the parts; false: all that could be were taken. Then whether a part can. */
+bool eens_take_groups(const eens_codes_ready *code, const uint8_t *const *tables, eens_part *parts,
+                      int8_t *codes);
+bool eens_can_take_groups(const eens_codes_ready *code, const eens_part *of);
+/* As many codes as can be taken side by side and far from the ends of the parts: of a table without
+ * groups, and of several tables, by the classes of a copy (false: the storage could not be read). */
 void eens_take_singles(const eens_codes_ready *code, eens_part *parts, int8_t *codes);
 bool eens_take_classed(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
                        eens_part *parts, int8_t *codes);
+
+/* eens_stream_rows.c: the same as eens_take_classed where a row has one class. */
+bool eens_take_rows(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                    eens_part *parts, int8_t *codes);
+/* eens_stream.c, for that: the codes of a part up to its end, by groups while they fit, else one by
+ * one. */
+void eens_take_last(const eens_codes_ready *code, const uint8_t *table, eens_part *of,
+                    int8_t *codes);
 
 /* eens_joint.c (S10.3): residuals of each stream, count a row, one row behind the other, into codes
  * in place; and the row that then is a member's. */

@@ -80,13 +80,13 @@ EENS_ALWAYS_INLINE void store_tile(const size_t *rows_at, uint32_t width, bytes1
     }
 }
 
-/* Half of a column, into room behind those of the columns before it. residuals: times 64; of the sum
- * only what is below 64 times 256 counts, so it may wrap. nearest: the column before, which is the
+/* Half of a column, into room behind those of the columns before it. residuals: times 256, weights: in
+ * 1 / 256; of the sum only what is below 256 times 256 counts, so it may wrap. nearest: the column before, which is the
  * last to be known, where the first tap is that; so its turn comes last. */
 EENS_ALWAYS_INLINE numbers unfilter_half(uint32_t taps, bool is_near, const ready_taps *of,
                                          const numbers *weights, numbers residuals,
                                          numbers nearest, uint8_t *room) {
-    numbers sum = residuals + 32;
+    numbers sum = residuals + 128;
     for (uint32_t t = taps; t-- != 0;) {
         numbers before = nearest;
         if (t != 0 || !is_near) {
@@ -94,7 +94,7 @@ EENS_ALWAYS_INLINE numbers unfilter_half(uint32_t taps, bool is_near, const read
         }
         sum += weights[t] * before;
     }
-    sum = arithmetic_shift(sum << 2, 8);
+    sum = arithmetic_shift(sum, 8);
     memcpy(room, &sum, sizeof sum);
     return sum;
 }
@@ -109,8 +109,8 @@ EENS_ALWAYS_INLINE void unfilter_tile(uint32_t taps, bool is_near, const ready_t
     for (uint32_t k = 0; k < width; k++, room += EENS_FILTER_COLUMN) {
         const numbers *weights = of->weights[sets[k]];
         /* A byte above a zero is 256 times the residual. */
-        numbers lower = arithmetic_shift((numbers)low_halves(zeros, tile[k]), 2);
-        numbers upper = arithmetic_shift((numbers)high_halves(zeros, tile[k]), 2);
+        numbers lower = (numbers)low_halves(zeros, tile[k]);
+        numbers upper = (numbers)high_halves(zeros, tile[k]);
         nearest[0] = unfilter_half(taps, is_near, of, weights, lower, nearest[0], room);
         nearest[1] =
             unfilter_half(taps, is_near, of, weights, upper, nearest[1], room + 2 * HALF);
@@ -180,7 +180,8 @@ static void make_ready(const eens_filter *filter, const eens_taps *taps, ready_t
             continue;
         }
         for (uint32_t set = 0; set < filter->sets; set++) {
-            of->weights[set][of->count] = (numbers){0} + (uint16_t)taps->weights[set][t];
+            uint16_t weight = (uint16_t)(4 * taps->weights[set][t]);
+            of->weights[set][of->count] = (numbers){0} + weight;
         }
         of->farthest = back > of->farthest ? back : of->farthest;
         of->back[of->count++] = back;

@@ -5,7 +5,7 @@
 #if !defined(EENS_NO_JOINT) && !defined(EENS_SMALL) /* eens_joint_small.c */
 
 /* Positions whose sums are kept at a time. */
-#define CHUNK 32u
+#define CHUNK 64u
 
 static inline int8_t plus(int8_t a, int32_t b) {
     return (int8_t)(uint8_t)((uint32_t)a + (uint32_t)b);
@@ -23,21 +23,46 @@ static void add_first(uint32_t members, uint32_t count, int8_t *codes) {
 
 /* Predictor 2. floor((2s + m) / 2m) without a division: with t = 2s + m + 256m, from m to 511m, it
  * is floor(t / 2m) - 128, and floor(t / 2m) = t (floor(2^22 / 2m) + 1) >> 22, since t times the
- * error of that factor, at most 511 x 63 x 126, is below 2^22. The product stays below 2^31. */
+ * error of that factor, at most 511 x 63 x 126, is below 2^22. The product stays below 2^31. Up to
+ * m = 8 the error is at most 511 x 8 x 16, and 2^16 will do: the upper half of a product of two
+ * numbers of 16 bits, for which even the oldest vector units have an instruction. */
+#define FEW 8u
+
+static void add_mean_of_few(uint32_t m, uint32_t count, uint16_t *restrict sums,
+                            int8_t *restrict row) {
+    const uint16_t factor = (uint16_t)((1u << 16) / (2 * m) + 1);
+    const uint16_t raise = (uint16_t)(257 * m);
+    for (uint32_t i = 0; i < count; i++) {
+        uint16_t raised = (uint16_t)(2u * sums[i] + raise);
+        uint16_t mean = (uint16_t)((uint32_t)raised * factor >> 16);
+        row[i] = plus(row[i], mean - 128);
+        sums[i] = (uint16_t)(sums[i] + (uint32_t)row[i]);
+    }
+}
+
+static void add_mean(uint32_t m, uint32_t count, uint16_t *restrict sums, int8_t *restrict row) {
+    const uint32_t factor = (1u << 22) / (2 * m) + 1;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t raised = (uint16_t)(2u * sums[i] + 257 * m);
+        row[i] = plus(row[i], (int32_t)(raised * factor >> 22) - 128);
+        sums[i] = (uint16_t)(sums[i] + (uint32_t)row[i]);
+    }
+}
+
+/* The sums lie within 64 x -128 and 63 x 127: modulo 2^16, nothing is lost. */
 static void add_means(uint32_t members, uint32_t count, int8_t *codes) {
-    int32_t sums[CHUNK];
+    uint16_t sums[CHUNK];
     for (uint32_t at = 0; at < count; at += CHUNK) {
         uint32_t part = count - at < CHUNK ? count - at : CHUNK;
         for (uint32_t i = 0; i < part; i++) {
-            sums[i] = codes[at + i];
+            sums[i] = (uint16_t)codes[at + i];
         }
         for (uint32_t m = 1; m < members; m++) {
             int8_t *row = codes + (size_t)m * count + at;
-            uint32_t factor = (1u << 22) / (2 * m) + 1;
-            for (uint32_t i = 0; i < part; i++) {
-                uint32_t raised = (uint32_t)(2 * sums[i] + 257 * (int32_t)m);
-                row[i] = plus(row[i], (int32_t)(raised * factor >> 22) - 128);
-                sums[i] += row[i];
+            if (m <= FEW) {
+                add_mean_of_few(m, part, sums, row);
+            } else {
+                add_mean(m, part, sums, row);
             }
         }
     }

@@ -17,21 +17,26 @@ static uint32_t said_of(const eens_prefix *prefix, uint32_t symbol) {
 }
 
 /* Six codes are worth 64 bits only where many look-ups give more than three. One more bit of index
- * doubles a table, up to 32 KiB: measured, that pays where 12 bits seldom hold two codes. */
+ * doubles a table, up to 32 KiB: measured, that pays where 12 bits seldom hold two codes, unless there
+ * are several tables. */
 #define SHORT 4u /* codewords of mean length in the longest */
 #define LONG 5u  /* bits of mean length */
 #define INDEX 12u
 /* Tables of groups take as long to make as they save in about this many codes. */
 #define WORTH_GROUPS 32768u
-#define WORTH_LARGE 131072u
+#define WORTH_LARGE 524288u
 
-void eens_groups_of(const eens_prefix *prefix, uint64_t codes, eens_codes_ready *code) {
+void eens_groups_of(const eens_prefix *prefix, uint64_t codes, uint32_t i, uint32_t count,
+                    eens_codes_ready *code) {
     bool is_short = prefix->group > 1 || prefix->longest == 0 ||
                     SHORT * prefix->mean < (uint32_t)prefix->longest << EENS_LONGEST;
     bool is_large = !is_short && prefix->mean > LONG << EENS_LONGEST && codes >= WORTH_LARGE;
-    code->entry = is_short ? 8 : codes >= WORTH_GROUPS ? 4 : 0;
-    code->most = is_short ? 6 : 3;
-    code->index = codes < WORTH_GROUPS ? prefix->longest : is_large ? INDEX + 1 : INDEX;
+    bool is_worth = codes >= (uint64_t)WORTH_GROUPS * count;
+    uint8_t entry = is_short ? 8 : is_worth ? 4 : 0;
+    uint8_t index = !is_worth ? prefix->longest : is_large && count == 1 ? INDEX + 1 : INDEX;
+    code->entry = i == 0 || entry < code->entry ? entry : code->entry;
+    code->index = i == 0 || index > code->index ? index : code->index;
+    code->most = code->entry == 8 ? 6 : 3;
 }
 
 uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code) {

@@ -42,8 +42,9 @@ static uint32_t take_code(const uint8_t *table, uint32_t width, eens_stream *bit
 }
 
 /* Groups of one part, near its end. */
-static void take_last_groups(const eens_codes_ready *code, eens_part *of, int8_t *codes) {
-    const uint8_t *groups = code->tables + (2u << code->width);
+static void take_last_groups(const eens_codes_ready *code, const uint8_t *table, eens_part *of,
+                             int8_t *codes) {
+    const uint8_t *groups = table + (2u << code->width);
     while (of->end - of->begin >= code->most) {
         uint32_t index = (uint32_t)eens_peek(&of->bits, of->bits.at) & ((1u << code->index) - 1);
         uint64_t said = 0;
@@ -70,10 +71,15 @@ static void take_last_groups(const eens_codes_ready *code, eens_part *of, int8_t
 static bool take_four(const code_stream *stream, eens_part *parts) {
     const eens_codes_ready *code = stream->code;
     if (stream->job->coding->classes.columns != 0) {
-        return eens_take_classed(stream->job, code, stream->copy, parts, stream->codes);
+        return code->entry != 0
+                   ? eens_take_rows(stream->job, code, stream->copy, parts, stream->codes)
+                   : eens_take_classed(stream->job, code, stream->copy, parts, stream->codes);
     }
     if (code->entry != 0) {
-        eens_take_groups(code, parts, stream->codes);
+        const uint8_t *same = code->tables;
+        const uint8_t *tables[EENS_PARTS] = {same, same, same, same};
+        while (eens_take_groups(code, tables, parts, stream->codes)) {
+        }
     } else {
         eens_take_singles(code, parts, stream->codes);
     }
@@ -96,6 +102,14 @@ static bool take_symbols(const eens_codes_ready *code, eens_part *of, int8_t *co
         }
     }
     return true;
+}
+
+void eens_take_last(const eens_codes_ready *code, const uint8_t *table, eens_part *of,
+                    int8_t *codes) {
+    take_last_groups(code, table, of, codes);
+    while (of->begin < of->end) {
+        codes[of->begin++] = (int8_t)(uint8_t)take_code(table, code->width, &of->bits);
+    }
 }
 
 /* The same with classes; false: the storage could not be read. */
@@ -155,7 +169,7 @@ static eens_status take_part(const code_stream *stream, eens_part *of) {
         }
     } else {
         if (stream->code->entry != 0) {
-            take_last_groups(stream->code, of, stream->codes);
+            take_last_groups(stream->code, stream->code->tables, of, stream->codes);
         }
         if (!take_symbols(stream->code, of, stream->codes)) {
             return EENS_ERR_BLOCK_CONTENT;

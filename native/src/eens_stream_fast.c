@@ -140,69 +140,79 @@ EENS_ALWAYS_INLINE void look_up_six(const uint8_t *groups, uint64_t mask, cursor
     at->out += entry >> 56;
 }
 
-EENS_ALWAYS_INLINE void look_up_both(bool six, const uint8_t *groups, uint64_t mask, cursor *at0,
-                                     cursor *at1) {
+EENS_ALWAYS_INLINE void look_up_both(bool six, const uint8_t *groups0, const uint8_t *groups1,
+                                     uint64_t mask, cursor *at0, cursor *at1) {
     if (six) {
-        look_up_six(groups, mask, at0);
-        look_up_six(groups, mask, at1);
+        look_up_six(groups0, mask, at0);
+        look_up_six(groups1, mask, at1);
     } else {
-        look_up_three(groups, mask, at0);
-        look_up_three(groups, mask, at1);
+        look_up_three(groups0, mask, at0);
+        look_up_three(groups1, mask, at1);
     }
 }
 
 /* A round of two parts. */
-EENS_ALWAYS_INLINE void take_two_groups(bool six, const uint8_t *groups, uint64_t mask,
-                                        cursor *at0, cursor *at1) {
-    look_up_both(six, groups, mask, at0, at1);
-    look_up_both(six, groups, mask, at0, at1);
-    look_up_both(six, groups, mask, at0, at1);
-    look_up_both(six, groups, mask, at0, at1);
+EENS_ALWAYS_INLINE void take_two_groups(bool six, const uint8_t *groups0, const uint8_t *groups1,
+                                        uint64_t mask, cursor *at0, cursor *at1) {
+    look_up_both(six, groups0, groups1, mask, at0, at1);
+    look_up_both(six, groups0, groups1, mask, at0, at1);
+    look_up_both(six, groups0, groups1, mask, at0, at1);
+    look_up_both(six, groups0, groups1, mask, at0, at1);
     refill(at0);
     refill(at1);
 }
 
-/* groups is in the middle of the tables; a compiler that knew it would add up each address anew. */
-EENS_ALWAYS_INLINE void take_groups(bool six, const uint8_t *groups, const eens_codes_ready *code,
-                                    eens_part *parts, int8_t *codes) {
+/* These rounds of the slots' parts. */
+EENS_ALWAYS_INLINE void take_groups(bool six, const uint8_t *const *tables,
+                                    const eens_codes_ready *code, uint32_t rounds,
+                                    const uint32_t *slots, eens_part *parts, int8_t *codes) {
     const uint64_t mask = ((uint64_t)1 << code->index) - 1;
-    const pace most = {LOOKUPS * code->most, (six ? 8u : 4u) - code->most, ROUND_BYTES};
+    const size_t skip = (size_t)2 << code->width;
+    const uint8_t *groups0 = tables[slots[0]] + skip, *groups1 = tables[slots[1]] + skip;
+    const uint8_t *groups2 = tables[slots[2]] + skip, *groups3 = tables[slots[3]] + skip;
+    cursor at0 = cursor_of(&parts[slots[0]], codes), at1 = cursor_of(&parts[slots[1]], codes);
+    cursor at2 = cursor_of(&parts[slots[2]], codes), at3 = cursor_of(&parts[slots[3]], codes);
+    for (; rounds != 0; rounds--) {
+        take_two_groups(six, groups0, groups1, mask, &at0, &at1);
+        take_two_groups(six, groups2, groups3, mask, &at2, &at3);
+    }
+    keep_cursor(&at0, codes, &parts[slots[0]]);
+    keep_cursor(&at1, codes, &parts[slots[1]]);
+    keep_cursor(&at2, codes, &parts[slots[2]]);
+    keep_cursor(&at3, codes, &parts[slots[3]]);
+}
+
+EENS_OWN_FRAME void take_threes(const uint8_t *const *tables, const eens_codes_ready *code,
+                                uint32_t rounds, const uint32_t *slots, eens_part *parts,
+                                int8_t *codes) {
+    take_groups(false, tables, code, rounds, slots, parts, codes);
+}
+
+EENS_OWN_FRAME void take_sixes(const uint8_t *const *tables, const eens_codes_ready *code,
+                               uint32_t rounds, const uint32_t *slots, eens_part *parts,
+                               int8_t *codes) {
+    take_groups(true, tables, code, rounds, slots, parts, codes);
+}
+
+static pace pace_of_groups(const eens_codes_ready *code) {
+    pace most = {LOOKUPS * code->most, code->entry - code->most, ROUND_BYTES};
+    return most;
+}
+
+bool eens_can_take_groups(const eens_codes_ready *code, const eens_part *of) {
+    return safe_rounds(of, pace_of_groups(code)) != 0;
+}
+
+bool eens_take_groups(const eens_codes_ready *code, const uint8_t *const *tables, eens_part *parts,
+                      int8_t *codes) {
     uint32_t slots[EENS_PARTS] = {0, 1, 2, 3};
-    for (;;) {
-        uint32_t rounds = share_rounds(parts, most, slots);
-        if (rounds == 0) {
-            return;
-        }
-        cursor at0 = cursor_of(&parts[slots[0]], codes), at1 = cursor_of(&parts[slots[1]], codes);
-        cursor at2 = cursor_of(&parts[slots[2]], codes), at3 = cursor_of(&parts[slots[3]], codes);
-        for (; rounds != 0; rounds--) {
-            take_two_groups(six, groups, mask, &at0, &at1);
-            take_two_groups(six, groups, mask, &at2, &at3);
-        }
-        keep_cursor(&at0, codes, &parts[slots[0]]);
-        keep_cursor(&at1, codes, &parts[slots[1]]);
-        keep_cursor(&at2, codes, &parts[slots[2]]);
-        keep_cursor(&at3, codes, &parts[slots[3]]);
+    uint32_t rounds = share_rounds(parts, pace_of_groups(code), slots);
+    if (rounds != 0 && code->entry == 8) {
+        take_sixes(tables, code, rounds, slots, parts, codes);
+    } else if (rounds != 0) {
+        take_threes(tables, code, rounds, slots, parts, codes);
     }
-}
-
-EENS_OWN_FRAME void take_threes(const uint8_t *groups, const eens_codes_ready *code,
-                                eens_part *parts, int8_t *codes) {
-    take_groups(false, groups, code, parts, codes);
-}
-
-EENS_OWN_FRAME void take_sixes(const uint8_t *groups, const eens_codes_ready *code,
-                               eens_part *parts, int8_t *codes) {
-    take_groups(true, groups, code, parts, codes);
-}
-
-void eens_take_groups(const eens_codes_ready *code, eens_part *parts, int8_t *codes) {
-    const uint8_t *groups = code->tables + (2u << code->width);
-    if (code->entry == 8) {
-        take_sixes(groups, code, parts, codes);
-    } else {
-        take_threes(groups, code, parts, codes);
-    }
+    return rounds != 0;
 }
 
 /* One code, in the table that the next of the numbers tells, if there are several. */

@@ -95,11 +95,15 @@ static eens_status add_shape(const eens_file *file, const eens_tensor *tensor, u
     code->low = prefix.low;
     code->values = prefix.values;
     code->width = prefix.longest > code->width ? prefix.longest : code->width;
-    if (!has_classes) {
-        eens_groups_of(&prefix, (uint64_t)tensor->elements * tensor->copies, code);
+    if (!has_classes || eens_has_row_tables(&coding->classes)) {
+        uint64_t codes = (uint64_t)tensor->elements * tensor->copies;
+        eens_groups_of(&prefix, codes, i % coding->table_count, coding->table_count, code);
     }
     uint32_t bytes = eens_ready_bytes(&prefix, code);
-    code->stride = (uint16_t)(bytes > code->stride ? bytes : code->stride);
+#if defined(EENS_SMALL)
+    bytes = bytes > code->stride ? bytes : code->stride;
+#endif
+    code->stride = (uint16_t)bytes; /* else the last one knows the shape of all */
     return has_classes && prefix.group != 1 ? EENS_ERR_TABLE : EENS_OK;
 }
 

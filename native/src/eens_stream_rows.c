@@ -1,0 +1,75 @@
+/* Code streams (S10.1) in which each row has one class (S5.2): the codes of a row come out of one
+ * table, several at a time, and tables change only between rows. Between eens_stream.c and
+ * eens_stream_fast.c. Not in a small build. */
+#include "eens_entropy.h"
+
+#if !defined(EENS_NO_ENTROPY) && !defined(EENS_SMALL)
+
+static bool class_of_row(const eens_classes *classes, uint32_t copy, uint32_t row,
+                         uint8_t *number) {
+    if (!eens_fields(classes->file, classes->rows_offset, copy * classes->rows + row, 1, number)) {
+        return false;
+    }
+    *number = *number < classes->most ? *number : classes->most;
+    return true;
+}
+
+/* The part goes on to the end of the last row that has the class of its next one; false: READ. */
+static bool next_stretch(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                         uint32_t end, eens_part *of, const uint8_t **table) {
+    const eens_classes *classes = &job->coding->classes;
+    uint32_t position = job->block.first + of->begin; /* at most 2^31 */
+    uint32_t row = position / classes->columns;
+    uint32_t left = classes->columns - position % classes->columns;
+    uint8_t here, next;
+    if (!class_of_row(classes, copy, row, &here)) {
+        return false;
+    }
+    *table = code->tables + (size_t)here * code->stride;
+    for (of->end = of->begin;; left = classes->columns) {
+        if (left >= end - of->end) {
+            of->end = end;
+            return true;
+        }
+        of->end += left;
+        if (!class_of_row(classes, copy, ++row, &next)) {
+            return false;
+        }
+        if (next != here) {
+            return true;
+        }
+    }
+}
+
+/* The part has codes for a round, or its end has come; false: READ. */
+static bool go_on(const eens_job *job, const eens_codes_ready *code, uint32_t copy, uint32_t end,
+                  eens_part *of, const uint8_t **table, int8_t *codes) {
+    while (of->end != end && !eens_can_take_groups(code, of)) {
+        eens_take_last(code, *table, of, codes);
+        if (!next_stretch(job, code, copy, end, of, table)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool eens_take_rows(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                    eens_part *parts, int8_t *codes) {
+    const uint8_t *tables[EENS_PARTS];
+    uint32_t ends[EENS_PARTS];
+    for (uint32_t j = 0; j < EENS_PARTS; j++) {
+        ends[j] = parts[j].end;
+        parts[j].end = parts[j].begin;
+        tables[j] = code->tables;
+    }
+    do {
+        for (uint32_t j = 0; j < EENS_PARTS; j++) {
+            if (!go_on(job, code, copy, ends[j], &parts[j], &tables[j], codes)) {
+                return false;
+            }
+        }
+    } while (eens_take_groups(code, tables, parts, codes));
+    return true;
+}
+
+#endif
