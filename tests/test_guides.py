@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edgeens.cli import _parser
 from edgeens.decoder import Container
 
 GUIDES = (Path(__file__).parents[1] / "docs" / "GUIDES.md").read_text()
@@ -59,6 +60,14 @@ def test_the_guide_of_keras_runs(tmp_path, monkeypatch):
     pytest.importorskip("tensorflow", reason="no TensorFlow: it takes 2 GB, so no gate installs it")
     pytest.importorskip("tf2onnx")
     assert run("TensorFlow and Keras", 0, tmp_path, monkeypatch) == "(3, 10)"
+
+
+def test_every_command_exists():
+    (section,) = (part for part in GUIDES.split("\n## ") if "```sh" in part)
+    commands = re.findall(r"^edgeens (.*?)(?:\s+#.*)?$", section, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        _parser().parse_args(command.split())
 
 
 def test_every_block_has_a_test():
