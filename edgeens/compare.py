@@ -7,7 +7,6 @@ chosen here, and temperatures are fitted on other data.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgeens import diversity
-from edgeens.compare_files import Method
+from edgeens.compare_files import Method, short_names
 from edgeens.container.sizes import measure
 from edgeens.data import Inputs, Labelled, load_labelled, load_unlabelled
 from edgeens.decoder import Container
@@ -133,10 +132,8 @@ def _load(data: PathLike, held_out: PathLike | None, outside: Sequence[PathLike]
     sets: dict[str, Inputs] = {}
     if inside.x_ood is not None:
         sets[f"x_ood of {Path(data).name}"] = inside.x_ood
-    stems = Counter(Path(path).stem for path in outside)
-    for path in outside:
-        name = Path(path).stem if stems[Path(path).stem] == 1 else os.fspath(path)
-        sets[name] = load_unlabelled(path)
+    _, *names = short_names([Path(data), *map(Path, outside)])
+    sets |= {name: load_unlabelled(path) for name, path in zip(names, outside, strict=True)}
     return _Data(inside, sets, held)
 
 

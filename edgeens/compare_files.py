@@ -50,13 +50,25 @@ def named_methods(texts: Sequence[str]) -> list[Method]:
         if name is None and len(files) == 1:
             alone.append(len(methods))
         methods.append(Method(name or Path(found[0]).stem, tuple(files)))
-    short = _told_apart([methods[place].files[0] for place in alone])
+    short = short_names([methods[place].files[0] for place in alone])
     for place, name in zip(alone, short, strict=True):
         methods[place] = Method(name, methods[place].files)
     for name, count in Counter(method.name for method in methods).items():
         if count > 1:
             raise DataError(f"{count} methods are called {name}: name them, as in NAME=F.eens")
     return methods
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Names of files, without suffix, and with as many of their folders as tell them apart."""
+    names = [path.stem for path in paths]
+    for depth in range(1, max((len(path.parts) for path in paths), default=0)):
+        counts = Counter(names)
+        names = [
+            name if counts[name] == 1 else "/".join([*path.parts[-depth - 1 : -1], path.stem])
+            for name, path in zip(names, paths, strict=True)
+        ]
+    return names
 
 
 def _parsed(text: str) -> tuple[str | None, list[str]]:
@@ -77,15 +89,3 @@ def _files(part: str) -> list[Path]:
     if path.exists() or not glob.has_magic(part):
         return [path]
     return sorted(Path(found) for found in glob.glob(part, recursive=True))
-
-
-def _told_apart(paths: Sequence[Path]) -> list[str]:
-    """Names of the files, with as many of their folders as it takes to tell them apart."""
-    names = [path.stem for path in paths]
-    for depth in range(1, max((len(path.parts) for path in paths), default=0)):
-        counts = Counter(names)
-        names = [
-            name if counts[name] == 1 else "/".join([*path.parts[-depth - 1 : -1], path.stem])
-            for name, path in zip(names, paths, strict=True)
-        ]
-    return names

@@ -18,6 +18,7 @@ from edgeens.tables import render
 _BEST_HIGH = ("accuracy", "AUROC", "AUPR")
 _BEST_LOW = ("NLL", "Brier", "ECE", "adaptive ECE", "FPR95", "risk at", "AURC", "RMSE")
 _DIGITS = {"file bytes": 0, "members": 0, "bits/mw": 3, "members run": 2, "T": 3}
+_SMALL = ("variance of p", "disp")  # shown with three significant digits
 # What `judged` measures under a short name, with what a reader must know beside it.
 _HEADS = {"ambiguity": "ambiguity (mean logits)"}
 
@@ -143,6 +144,8 @@ def cell(found: Estimate | None, name: str) -> str:
     """A figure as people read it: mean ± half of its interval."""
     if found is None:
         return "-"
+    if name in _SMALL:
+        return f"{found.mean:.3g}" if found.half is None else f"{found.mean:.3g} ± {found.half:.2g}"
     digits = _DIGITS.get(name, 4)
     whole = f"{found.mean:,.{digits}f}".replace(",", " ")
     return whole if found.half is None else f"{whole} ± {found.half:.{digits}f}"

@@ -18,7 +18,7 @@ from edgeens.calibrate import calibrate
 from edgeens.cli import main
 from edgeens.compare import compare
 from edgeens.compare_files import Method, named_methods
-from edgeens.compare_tables import best_rows, tables
+from edgeens.compare_tables import best_rows, cell, tables
 from edgeens.container.sizes import measure
 from edgeens.decoder import Container
 from edgeens.encoder import encode
@@ -208,6 +208,21 @@ def test_shift_is_judged_on_the_same_corrupted_pictures_for_every_file(compariso
     worse, least = plain.shift["contrast"][4], plain.shift["contrast"][1]
     assert worse["NLL"] > 2 * least["NLL"] > plain.predictions[AS_STORED]["NLL"]
     assert comparison.files[0].shift == {}  # float members are judged on clean data only
+
+
+def test_data_from_elsewhere_is_told_apart_from_the_data(folder, tmp_path):
+    (tmp_path / "noise").mkdir()
+    np.save(tmp_path / "noise" / "digits_test.npy", np.load(folder / "noise.npz")["x"])
+    outside = [tmp_path / "noise" / "digits_test.npy", folder / "noise.npz"]
+    found = compare(named_methods([f"{folder}/one.eens"]), DATA, outside=outside)
+    assert list(found.outside) == ["x_ood of digits_test.npz", "noise/digits_test", "noise"]
+
+
+def test_small_figures_keep_their_digits():
+    assert cell(estimate([1.23456e-5]), "disp") == "1.23e-05"
+    assert cell(estimate([0.5]), "NLL") == "0.5000"
+    assert cell(estimate([12345.0]), "file bytes") == "12 345"
+    assert cell(None, "NLL") == "-"
 
 
 def test_a_row_of_several_seeds_is_their_mean_and_interval(comparison):
