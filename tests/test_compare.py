@@ -16,16 +16,17 @@ from edgeens import calibration, diversity, metrics, ood
 from edgeens.atomic import replacing
 from edgeens.calibrate import calibrate
 from edgeens.cli import main
-from edgeens.compare import compare
+from edgeens.compare import Comparison, compare
 from edgeens.compare_files import Method, named_methods
 from edgeens.compare_tables import best_rows, cell, tables
 from edgeens.container.sizes import measure
 from edgeens.decoder import Container
 from edgeens.encoder import encode
-from edgeens.errors import DataError
+from edgeens.errors import DataError, MissingPackageError
 from edgeens.intervals import estimate
 from edgeens.judged import AS_STORED, EARLY_EXIT, MEAN_SCALED, MEMBERS_SCALED, ONE_MEMBER
 from edgeens.onnx.session import Session
+from edgeens.report import write_report
 from edgeens.shift import Shift, parse_settings
 from edgeens.uncertainty import softmax
 from tests import onnx_graphs
@@ -414,6 +415,8 @@ def test_a_report_without_matplotlib_is_refused_before_the_work(
     code = main(["evaluate", f"{folder}/plain.eens", "--data", data, "--report", str(out)])
     assert code == 1
     assert "--report draws with matplotlib, which is not installed" in capsys.readouterr().err
+    with pytest.raises(MissingPackageError, match="--report draws with matplotlib"):
+        write_report(Comparison(("d", 1), None, {}, None, []), out)
     assert not out.exists()
 
 
