@@ -4,8 +4,8 @@ Last stage of the runtime benchmark, after benchmarks.runtime_ways. Every way ru
 its own. Starts are interleaved, round after round, and so are predictions. On one thread seconds
 are the processor's, which other work on the machine hardly lengthens; figures are medians over
 rounds, ratios medians of the ratios of a round to K sessions with default options on one thread. On
-two threads seconds are the clock's, and figures are of the shortest of all rounds, in which other
-work took least.
+two threads seconds are the clock's, and figures are of the shortest of all predictions, in which
+other work took least.
 
 NumPy asks for large pages by itself. They are switched off here: a virtual machine may have given
 free ones back to its host, and to get them again then takes longer than to decode into them, or
@@ -31,10 +31,10 @@ from benchmarks.runtime_ways import BASE, WAYS
 from edgeens.errors import EdgeensError
 from edgeens.progress import Progress
 
-STARTS = {1: 5, 32: 1}  # rounds of starting on one thread, by the rows of a batch; one on two
+STARTS = {1: 3, 32: 1}  # rounds of starting on one thread, by the rows of a batch; one on two
 ROUNDS = (3, 40)  # of predicting: least and most
 ENOUGH_SECONDS = 40.0  # of predicting, after which there are no more rounds than the least
-SHORT_SECONDS = 0.03  # shorter predictions are timed several at once, and warm up in every round
+SHORT_SECONDS = 0.1  # so long are predictions run in every round, if one is shorter; one warms up
 
 Row = dict[str, Any]
 Cost = dict[str, float]
@@ -62,7 +62,7 @@ class Worker:
         self.start = self._answer()
 
     def predict(self, times: int) -> Cost:
-        """Seconds of a prediction, "wall" and "processor"; *times* of them are timed together."""
+        """Seconds of a prediction, of *times*: "wall" (the least) and "processor" (the mean)."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{times}\n")
         self._process.stdin.flush()
