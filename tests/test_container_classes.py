@@ -14,7 +14,8 @@ from edgeens.container.classes import (
     column_counts,
     fit_classes,
 )
-from edgeens.container.entropy import entropy_streams, fit_coding
+from edgeens.container.entropy import entropy_streams
+from edgeens.container.fitting import fit_coding
 from edgeens.container.reference import read_container
 from edgeens.container.writer import serialise
 

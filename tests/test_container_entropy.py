@@ -14,7 +14,8 @@ from edgeens.coded import CodedEnsemble, CodedTensor, Draw, Grid
 from edgeens.container import tables
 from edgeens.container.choice import choose_method, choose_methods, coded_size
 from edgeens.container.drawn import drawn_codes
-from edgeens.container.entropy import Coding, entropy_streams, fit_coding
+from edgeens.container.entropy import Coding, entropy_streams
+from edgeens.container.fitting import fit_coding
 from edgeens.container.host import Stream
 from edgeens.container.prefix import PrefixCode
 from edgeens.container.reference import read_container

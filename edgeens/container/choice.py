@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from edgeens.coded import CodedEnsemble, CodedTensor, Coder, Digits, Predictor, Profile
 from edgeens.container.blocks import block_positions
-from edgeens.container.entropy import Streams, entropy_streams, fit_coding
+from edgeens.container.entropy import Streams, entropy_streams
+from edgeens.container.fitting import fit_coding
 from edgeens.container.layout import (
     BLOCK_ENTRY,
     DTYPES,

@@ -1,6 +1,6 @@
 """Classes of rows and columns, each class with a prefix code of its own (S5.2).
 
-Under container.entropy. Weights of one row or column tend to be of one size, as if each weight were
+Under container.fitting. Weights of one row or column tend to be of one size, as if each weight were
 a number of unit size times its row's and its column's: so classes are steps of the logarithm of the
 mean magnitude, and the class of a position is the sum of its row's and its column's. From such a
 start, the classes of all rows (and columns) of one size are moved to where they cost the fewest

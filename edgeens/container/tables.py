@@ -1,6 +1,6 @@
 """The table pool of a file (S5): the tables of all tensors, and who uses which.
 
-Between container.entropy, which fits the tables of one tensor, and the writer. Equal tables stand
+Between container.fitting, which fits the tables of one tensor, and the writer. Equal tables stand
 once; a small tensor uses tables of another where its own would not pay.
 """
 
@@ -13,7 +13,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeens.container.entropy import Coding, Streams, fit_coding
+from edgeens.container.entropy import Coding, Streams
+from edgeens.container.fitting import fit_coding
 from edgeens.container.layout import MAX_TABLES, MAX_TABLES_SIZE, TABLE_ENTRY
 from edgeens.container.prefix import PrefixCode, fit_code
 

@@ -42,6 +42,11 @@ static bool codes_fit(const eens_tensor *tensor, const int8_t *codes, uint32_t c
     int32_t least = tensor->method == EENS_DRAWN ? -most : -half;
     const uint8_t range = (uint8_t)(most - least);
     uint32_t outside = 0, i = 0;
+#if !defined(EENS_SMALL)
+    if (range == 255) {
+        return true;
+    }
+#endif
 #if !defined(EENS_SMALL) && defined(__GNUC__)
     /* Written out, as not every level of optimisation makes vectors of the loop below. */
     const eens_bytes16 lowest = (eens_bytes16){0} + (uint8_t)least;
