@@ -177,19 +177,19 @@ NETWORKS = (
         _VIT,
         "mnist",
         _standardised,
-        2000,
+        1000,
     ),
     Published(
-        "ResNet-20, CIFAR-10", "resnet_cifar10/resnet20.onnx", _RESNETS, "cifar10", _imagenet, 4000
+        "ResNet-20, CIFAR-10", "resnet_cifar10/resnet20.onnx", _RESNETS, "cifar10", _imagenet, 2000
     ),
     Published(
-        "ResNet-56, CIFAR-10", "resnet_cifar10/resnet56.onnx", _RESNETS, "cifar10", _imagenet, 1000
+        "ResNet-56, CIFAR-10", "resnet_cifar10/resnet56.onnx", _RESNETS, "cifar10", _imagenet, 500
     ),
     Published(
-        "ResNet-8, CIFAR-10", "mlperf_tiny/ic_resnet8_float.onnx", _TINY, "cifar10", _bytes, 5000
+        "ResNet-8, CIFAR-10", "mlperf_tiny/ic_resnet8_float.onnx", _TINY, "cifar10", _bytes, 2000
     ),
     Published(
-        "ResNet-8, int8 weights", "mlperf_tiny/ic_resnet8_int8.onnx", _TINY, "cifar10", _bytes, 5000
+        "ResNet-8, int8 weights", "mlperf_tiny/ic_resnet8_int8.onnx", _TINY, "cifar10", _bytes, 2000
     ),
     Published(
         "larger ResNet, CIFAR-10",
@@ -197,7 +197,7 @@ NETWORKS = (
         _TINY,
         "cifar10",
         _bytes,
-        2000,
+        1000,
     ),
     Published(
         "larger ResNet, int8 weights",
@@ -205,7 +205,7 @@ NETWORKS = (
         _TINY,
         "cifar10",
         _bytes,
-        2000,
+        1000,
     ),
     Published("keyword spotting", "mlperf_tiny/kws_dscnn_float.onnx", _TINY, shape=(1, 49, 10)),
     Published(

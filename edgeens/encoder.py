@@ -19,6 +19,7 @@ from edgeens.data import load_labelled, load_unlabelled
 from edgeens.ensemble import Ensemble
 from edgeens.errors import BudgetError, MembersError
 from edgeens.quantize.budget import Budget, parse_budget
+from edgeens.quantize.coarse import coarse_note
 from edgeens.quantize.rounding import draw_members
 from edgeens.quantize.sharing import share_bits
 from edgeens.quantize.tensors import exact_tensor, quantize_ensemble
@@ -189,6 +190,7 @@ def encode(
             rate=rate,
             progress=progress,
         )
+        notes += coarse_note(ensemble, coded) if grid is None else ()
         coded = replace(exact, tensors=coded.tensors)
         coded = _choose(coded, method=method, lambda4=lambda4, lambda8=lambda8, coder=coder)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from onnx import numpy_helper
 from edgeens.cli import main
 from edgeens.decoder import Container
 from edgeens.encoder import encode
-from edgeens.errors import MembersError
+from edgeens.errors import MembersError, MissingPackageError
 from edgeens.onnx.members import load_members
 from tests import onnx_graphs as graphs
 
@@ -187,3 +188,16 @@ def test_what_is_no_safetensors_file_is_said(tmp_path, graph):
     path.write_bytes(b"weights")
     with pytest.raises(MembersError, match=r"no\.safetensors is not a safetensors file"):
         load_members([path], graph=graph)
+
+
+@pytest.mark.parametrize(
+    ("package", "file", "extra"),
+    [("safetensors", "m.safetensors", "safetensors"), ("torch", "m.pt", "torch")],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    tmp_path, graph, monkeypatch, package, file, extra
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    (tmp_path / file).write_bytes(b"")
+    with pytest.raises(MissingPackageError, match=rf"install the extra edgeens\[{extra}\]"):
+        load_members([tmp_path / file], graph=graph)
