@@ -11,9 +11,9 @@ from edgeens.coded import CodedEnsemble
 from edgeens.ensemble import Ensemble
 from edgeens.quantize.tensors import float_values
 
-# Of the networks tried, a MobileNet and an autoencoder have such tensors, and outputs that are off by
-# 13 and 7 % at 8 bits; MLPs, CNNs, ResNets and a vision transformer have none, and are off by 0.3 to
-# 6 %.
+# Of the networks tried, a MobileNet and an autoencoder have such tensors, and outputs that are off
+# by 13 and 7 % at 8 bits; MLPs, CNNs, ResNets and a vision transformer have none, and are off by
+# 0.3 to 6 %.
 LIMIT = 0.05
 
 
