@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from benchmarks.paper import lpe_pretrained
+from benchmarks.paper.experiment import Setup
 from benchmarks.paper.judged import Answers, judge, losses, over_pictures
 from benchmarks.paper.low_precision import (
     BITS,
@@ -21,8 +23,10 @@ from benchmarks.paper.low_precision import (
 )
 from benchmarks.paper.lpe_report import differences, draw, finding, table
 from benchmarks.paper.pieces import piece
-from benchmarks.paper.pretrained import MODELS
+from benchmarks.paper.pretrained import MODELS, Pretrained
+from edgeens.calibration import fit_temperature
 from edgeens.data import Labelled
+from edgeens.datasets.images import Images
 from edgeens.decoder import Container
 from edgeens.encoder import encode
 from edgeens.errors import DataError
@@ -202,3 +206,40 @@ def test_a_missing_network_says_where_it_is_from(tmp_path):
     for network in MODELS:
         with pytest.raises(DataError, match=r"models.* is missing: .*github\.com"):
             network.path(tmp_path)
+
+
+def test_a_published_network_is_measured_from_its_file_to_the_report(models, tmp_path, monkeypatch):
+    def images(seed, count):
+        generator = np.random.default_rng(seed)
+        x = generator.integers(0, 256, (count, 1, 3, 4)).astype(np.uint8)
+        logits = run_files(models[:1], network.prepare(Images(x, x)))["logits"][0]
+        return Images(x, (logits + generator.gumbel(size=logits.shape)).argmax(axis=1))
+
+    def prepare(pictures):
+        return pictures.x.reshape(-1, 12).astype(np.float32) / 64 - 2
+
+    network = Pretrained("tiny", "a network", "mnist", "tiny.onnx", "made here", prepare, 150)
+    setup = Setup(tmp_path, tmp_path / "cache", lambda label, done, total: None)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "tiny.onnx").write_bytes(models[0].read_bytes())
+    parts = (images(0, 300), images(1, 250))
+    monkeypatch.setattr(lpe_pretrained, "load_dataset", lambda folder, name: parts)
+    monkeypatch.setattr(lpe_pretrained, "MODELS", (network,))
+    monkeypatch.setattr(lpe_pretrained, "HELD_OUT", 100)
+    results = lpe_pretrained.measure(setup)
+    (model,) = results["models"]
+    (run,) = model["runs"]
+    assert [row["way"] for row in run["rows"]].count(FLOAT) == 1
+    assert {row["bits"] for row in run["rows"]} == {32, *BITS}
+    # The first 150 pictures are judged, none of the last 100: those make the temperature.
+    test = parts[1]
+    logits = run_files(models[:1], prepare(test))["logits"]
+    shown = Answers(logits[:, :150], test.y[:150])
+    assert run["rows"][0]["NLL"] == pytest.approx(judge(shown)["NLL"])
+    temperature = fit_temperature(logits[:, 150:], test.y[150:], pooled=False)
+    assert run["rows"][0]["T"] == pytest.approx(temperature)
+    text = lpe_pretrained.report(results)
+    assert "**a network**: first 150 test pictures; made here." in text
+    assert f"Temperature of the float32 model: {temperature:.2f}" in text
+    monkeypatch.setattr(lpe_pretrained, "measure_model", pytest.fail)
+    assert lpe_pretrained.measure(setup) == results

@@ -55,7 +55,13 @@ class Pictures:
 
 
 def measure_model(
-    model: Path, pictures: Pictures, *, key: int, members: tuple[int, ...], stored: tuple[int, ...]
+    model: Path,
+    pictures: Pictures,
+    *,
+    key: int,
+    members: tuple[int, ...],
+    stored: tuple[int, ...],
+    widths: tuple[int, ...] = BITS,
 ) -> list[Row]:
     """A row a way of storing *model*, float32 first.
 
@@ -66,6 +72,7 @@ def measure_model(
         members: the K to report, the last the largest.
         stored: of these, the K of which the drawn members themselves are written, too, for the
             size of such a file.
+        widths: of the codes.
 
     Returns:
         Rows of "way", "bits", "members", the figures of judge, "scaled" (NLL after the temperature
@@ -83,7 +90,7 @@ def measure_model(
         row, known[FLOAT] = _row(test, held_out)
         known[SCALED] = losses(test, temperature=row["T"])
         rows.append({"way": FLOAT, "bits": 32, **row, "bytes": model.stat().st_size})
-        for bits in BITS:
+        for bits in widths:
             rows += _at_bits(model, pictures, work, known, bits, key, members, stored)
     return rows
 

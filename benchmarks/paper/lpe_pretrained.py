@@ -11,9 +11,11 @@ import numpy as np
 from benchmarks.paper.experiment import Experiment, Results, Setup
 from benchmarks.paper.judged import losses
 from benchmarks.paper.low_precision import (
+    BITS,
     FLOAT,
     MEMBERS,
     Pictures,
+    Row,
     float_answers,
     measure_model,
 )
@@ -38,19 +40,30 @@ def measure(setup: Setup) -> Results:
     paths = [each.path(setup.data) for each in MODELS]  # says at once what is missing
     models = []
     for done, (network, path) in enumerate(zip(MODELS, paths, strict=True)):
-        setup.progress(network.title, done, len(MODELS))
         made_from = {
             "file": digest(path),
             "pictures": network.pictures,
+            "held_out": HELD_OUT,
             "members": MEMBERS,
+            "stored": STORED,
             "key": KEY,
         }
-        made = piece(setup.cache, network.name, made_from, partial(_measured, network, path, setup))
-        models.append({"title": network.title, "source": network.source, **made_from, **made})
+        rows: list[Row] = []
+        for at, bits in enumerate(BITS):
+            label = f"{network.title}, {bits} bits"
+            setup.progress(label, len(BITS) * done + at, len(BITS) * len(MODELS))
+            make = partial(_at_bits, network, path, setup, bits)
+            made = piece(setup.cache, f"{network.name}-{bits}", made_from, make)
+            rows += made["rows"] if not rows else made["rows"][1:]  # float32 is in all of them
+        seen = piece(
+            setup.cache, f"{network.name}-seen", made_from, partial(_seen, network, path, setup)
+        )
+        model = {"title": network.title, "source": network.source, **made_from}
+        models.append({**model, "runs": [{"rows": rows}], "seen": seen})
     return {"seeds": [KEY], "members": list(MEMBERS), "models": models}
 
 
-def _measured(network: Pretrained, path: Path, setup: Setup) -> dict[str, Any]:
+def _at_bits(network: Pretrained, path: Path, setup: Setup, bits: int) -> dict[str, Any]:
     training, test = load_dataset(setup.data, network.dataset)
     count = len(test.y)
     pictures = Pictures(
@@ -58,30 +71,36 @@ def _measured(network: Pretrained, path: Path, setup: Setup) -> dict[str, Any]:
         _prepared(network, test.part(count - HELD_OUT, count)),
         network.prepare(training.part(0, CALIBRATION)),
     )
-    model = path
-    if path.suffix == ".pt":
-        from benchmarks.paper.vit import export
-
-        model = setup.cache / f"{network.name}.onnx"
-        export(path, model)
-    rows = measure_model(model, pictures, key=KEY, members=MEMBERS, stored=STORED)
-    seen = _prepared(network, training.part(0, SEEN))
-    return {"runs": [{"rows": rows}], "seen": _scaled_by(model, seen, pictures.test)}
+    model = _exported(network, path, setup)
+    rows = measure_model(model, pictures, key=KEY, members=MEMBERS, stored=STORED, widths=(bits,))
+    return {"rows": rows}
 
 
-def _prepared(network: Pretrained, images: Images) -> Labelled:
-    return Labelled(x=network.prepare(images), y=images.y)
+def _exported(network: Pretrained, path: Path, setup: Setup) -> Path:
+    if path.suffix == ".onnx":
+        return path
+    from benchmarks.paper.vit import export
+
+    model = setup.cache / f"{network.name}.onnx"
+    export(path, model)
+    return model
 
 
-def _scaled_by(model: Path, seen: Labelled, test: Labelled) -> dict[str, float | None]:
+def _seen(network: Pretrained, path: Path, setup: Setup) -> dict[str, float | None]:
     """The NLL after the temperature that pictures call for on which the network was trained."""
-    known = float_answers(model, seen)
+    training, test = load_dataset(setup.data, network.dataset)
+    model = _exported(network, path, setup)
+    known = float_answers(model, _prepared(network, training.part(0, SEEN)))
     try:
         temperature = fit_temperature(known.logits, known.labels, pooled=False)
     except DataError:  # all of them are classified rightly
         return {"T": None, "NLL": None}
-    scaled = losses(float_answers(model, test), temperature=temperature)
-    return {"T": temperature, "NLL": float(np.mean(scaled))}
+    answers = float_answers(model, _prepared(network, test.part(0, network.pictures)))
+    return {"T": temperature, "NLL": float(np.mean(losses(answers, temperature=temperature)))}
+
+
+def _prepared(network: Pretrained, images: Images) -> Labelled:
+    return Labelled(x=network.prepare(images), y=images.y)
 
 
 def report(results: Results) -> str:

@@ -26,14 +26,18 @@ def piece(
         make: does the work; its result is plain values.
     """
     path = folder / f"{name}.json"
+    note = json.loads(json.dumps(made_from))
     if path.is_file():
         kept: dict[str, Any] = json.loads(path.read_text())
-        if kept["made_from"] == json.loads(json.dumps(made_from)):
-            results: dict[str, Any] = kept["results"]
-            return results
-    results = make()
+        if kept["made_from"] == note:
+            return _results(kept)
+    text = json.dumps({"made_from": note, "results": make()}, indent=1)
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        text = json.dumps({"made_from": made_from, "results": results}, indent=1)
         file.write((text + "\n").encode())
+    return _results(json.loads(text))  # as it will be read next time: lists, not tuples
+
+
+def _results(kept: dict[str, Any]) -> dict[str, Any]:
+    results: dict[str, Any] = kept["results"]
     return results
