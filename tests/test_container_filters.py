@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgeens.coded import CodedEnsemble, CodedTensor, Grid
-from edgeens.container import entropy, tables
+from edgeens.container import entropy, fitting, tables
 from edgeens.container.blocks import block_positions
 from edgeens.container.choice import choose_method, coded_size
 from edgeens.container.filters import Filter, fit_filter
@@ -59,7 +59,7 @@ def filters(draw, elements):
 
 def coded_with(each, streams, **_):
     """A coding with these filters, whether they serve or not."""
-    coding, _ = entropy._fit_tables(streams.residuals(each), 1000, 1 << 20)
+    coding, _ = fitting._fit_tables(streams.residuals(each), 1000, 1 << 20)
     return replace(coding, filters=each)
 
 
@@ -94,7 +94,7 @@ def test_pictures_take_far_fewer_bytes_and_noise_none():
     codes = pictures((4, 64, 784), 28)
     filtered = coded_size(tensor(codes), 4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entropy, "_fit_filters", lambda streams: ())
+        patch.setattr(fitting, "_fit_filters", lambda streams: ())
         assert filtered < 0.9 * coded_size(tensor(codes), 4)
     file = serialise(CodedEnsemble(4, (tensor(gauss((4, 64, 784))),)))
     assert read_container(file).header.minor == 1
@@ -111,7 +111,7 @@ def test_neighbours_below_each_other_are_found():
     streams = entropy.entropy_streams(
         tensor(np.ascontiguousarray(codes)), 2, profile="desktop", block_codes=None
     )
-    (fitted,) = entropy.fit_coding(streams).filters
+    (fitted,) = fitting.fit_coding(streams).filters
     assert fitted.columns == 784 * 32
     assert {32, 28 * 32} <= set(fitted.lags)
 
