@@ -177,7 +177,9 @@ def test_temperatures_are_never_fitted_on_the_data_that_judges(folder, tmp_path)
 
 def test_a_files_own_temperature_and_early_exit_are_used(folder, tmp_path):
     calibrate(folder / "plain.eens", VALIDATION, tmp_path / "c.eens", max_nll_loss=0.2)
-    (found,) = compare([Method("c", (tmp_path / "c.eens",))], DATA, held_out=VALIDATION).files
+    method = Method("c", (tmp_path / "c.eens",))
+    whole, found = compare([method], DATA, members=MEMBERS, held_out=VALIDATION).files
+    assert EARLY_EXIT not in whole.predictions  # the rule is for the members in the file
     stored, fitted = (found.predictions[way] for way in (AS_STORED, MEMBERS_SCALED))
     assert stored["T"] != 1.0
     # `calibrate` fits the same temperature on the same data.
