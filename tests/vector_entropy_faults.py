@@ -172,6 +172,7 @@ def _edited(draft: Draft, edit: Edit) -> bytes:
 KIND2 = (2, classes())
 TWELVE = lengths(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12)
 TRIPLES = code(lengths(*[3] * 8), group=3, values=2)  # five of them for 14 codes
+TWO_OF_1089 = b"\x21" + bytes(272)  # lengths 1, 1 and zeros: complete, but for their number
 LAST_TRIPLE = 0b111 << 12
 ONES = (1,) * 14
 
@@ -190,7 +191,7 @@ OPENED = [
     ("group_5", TABLE, "groups of five", tables(code(b"", group=5, low=0, values=1))),
     ("low_high", TABLE, "a code above 127", tables(code(lengths(2, 1, 2), low=126))),
     ("code_reserved", TABLE, "a reserved byte", tables(code(lengths(2, 1, 2), reserved=1))),
-    ("symbols_1089", TABLE, "33 x 33 symbols", tables(code(bytes(300), 2, 0, 33))),
+    ("symbols_1089", TABLE, "33 x 33 symbols", tables(code(TWO_OF_1089, 2, 0, 33))),
     ("symbols_wrap", TABLE, "2^32 symbols", tables(code(bytes(300), 4, -128, 256))),
     ("single_lengths", TABLE, "lengths of one symbol", tables(code(b"\0", low=0, values=1))),
     ("lengths_early", TABLE, "lengths that end early", tables(THREE[:-1])),
@@ -232,7 +233,7 @@ OPENED = [
     ("joint_one_code", RECORD, "joint with one code", tables(THREE, tensor=JOINT)),
     ("joint_three", RECORD, "joint with three codes", tables(KIND2, *[THREE] * 3, tensor=JOINT)),
     ("joint_four", RECORD, "joint, four and no classes", tables(*[THREE] * 4, tensor=JOINT)),
-    ("classes_elements", RECORD, "3 x 7 codes", tables((2, classes(7, 3)), THREE)),
+    ("classes_elements", RECORD, "3 x 7 codes", tables((2, classes(7, 3, bytes(6))), THREE)),
     ("classes_wrap", RECORD, "2^32 + 14 codes", tables((2, classes(2**31 + 7, 2)), THREE)),
     ("classes_less", RECORD, "a byte too few", tables((2, classes(body=bytes(4))), THREE)),
     ("classes_more", RECORD, "a byte too many", tables((2, classes(body=bytes(6))), THREE)),

@@ -83,6 +83,8 @@ def faults(files: dict[str, bytes]) -> Iterator[Fault]:
         yield Fault(name, status, detail, damaged(edit))
     for name, status, detail, edit in VERIFIED:
         yield Fault(name, status, detail, damaged(edit), at="verify")
+    late = damaged(lambda d: d.tensors[PLAIN].lies.update(name_offset=1, name_size=5), [PLAIN])
+    yield Fault("name_late", Status.NAME, "a byte before the only name", late)
     detail = "14 weights of 3 members in float32 are 168 bytes"
     data = damaged(lambda draft: None, [PLAIN])
     yield Fault("limit", Status.LIMIT, detail, data, limit=167)
