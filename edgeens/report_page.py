@@ -45,7 +45,8 @@ def page(comparison: Comparison, drawn: Drawn) -> str:
     ]
     for table in tables(comparison):
         parts += _table(table)
-    parts.append("<h2>Pictures</h2>")
+    if drawn:
+        parts.append("<h2>Pictures</h2>")
     for name, caption, content in drawn:
         data = base64.b64encode(content).decode()
         parts.append(

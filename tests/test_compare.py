@@ -262,6 +262,9 @@ def test_other_tasks_have_the_figures_of_their_task(tmp_path):
     (found,) = comparison.files
     assert found.predictions[AS_STORED]["RMSE"] == pytest.approx(1.0, rel=1e-5)
     assert [table.title.split()[0] for table in tables(comparison)] == ["Predictions", "Members"]
+    written = write_report(comparison, tmp_path / "report")
+    assert [path.name for path in written] == ["report.html", "report.json", "report.csv"]
+    assert "Pictures" not in written[0].read_text()
     with pytest.raises(DataError, match=r"r\.eens is no classifier: leave corrupted pictures out"):
         compare(
             [Method("r", (tmp_path / "r.eens",))], tmp_path / "d.npz", shift=Shift((("fog", 1),))
