@@ -170,12 +170,12 @@ def _check_fit(
     parts = []
     if lacking:
         shown = [f"{name} {_shown(tensors[name])}" if name in tensors else name for name in lacking]
-        parts.append(f"the graph's {_listed(shown)} is not in the file")
+        parts.append(f"the file lacks {_listed(shown)}")
     if extra:
         shown = [f"{name} {_shown(state[name])}" for name in extra]
-        parts.append(f"the file's {_listed(shown)} is not in the graph")
+        parts.append(f"the graph lacks {_listed(shown)}")
     if other:
-        parts.append(f"shape or type differ for {_listed(other)}")
+        parts.append(f"other shapes or types: {_listed(other)}")
     raise MembersError(f"{file} does not fit {graph}: {'; '.join(parts)}{_advice(extra, lacking)}")
 
 
@@ -198,18 +198,20 @@ def _fits(tensor: Proto, found: StateTensor) -> bool:
 
 
 def _advice(extra: Sequence[str], lacking: Sequence[str]) -> str:
+    """What to do where an exporter is the likely reason."""
     if any("running_" in name for name in extra):
-        return (
-            ". The exporter has folded normalisations into the layers before them: export with "
-            "optimize=False (dynamo) or do_constant_folding=False (TorchScript)"
+        found = (
+            "folded normalisations into the layers before them, or merged tensors of equal values "
+            "(those of an untrained network)"
         )
-    if any(_MADE_UP.match(name) for name in lacking):
-        return (
-            ". The exporter has renamed what it transposed or computed: export the graph from one "
-            "of these files' models, so that transposed weights are known by their values, or with "
-            "optimize=False (dynamo) or do_constant_folding=False (TorchScript)"
-        )
-    return ""
+    elif any(_MADE_UP.match(name) for name in lacking):
+        found = "renamed what it transposed or computed, which is known by its values alone"
+    else:
+        return ""
+    return (
+        f". The exporter has {found}: export the graph from one of these files' models, with "
+        "optimize=False (dynamo) or do_constant_folding=False (TorchScript)"
+    )
 
 
 def _shown(tensor: Proto | StateTensor) -> str:
