@@ -24,10 +24,11 @@ test: test-py test-c ## install, then run every test of Python and C
 test-py: $(VENV)/dev
 	$(BIN)/python -m pytest
 
-test-c: $(BUILD)/test_edgeens $(BUILD)/test_edgeens_small $(BUILD)/test_edgeens_least $(BUILD)/test_vector $(BUILD)/test_vector_blocks $(BUILD)/replay symbols switches
+test-c: $(BUILD)/test_edgeens $(BUILD)/test_edgeens_small $(BUILD)/test_edgeens_least $(BUILD)/test_edgeens_scalar $(BUILD)/test_vector $(BUILD)/test_vector_blocks $(BUILD)/replay symbols switches
 	$(BUILD)/test_edgeens $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
 	$(BUILD)/test_edgeens_small $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
 	$(BUILD)/test_edgeens_least $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
+	$(BUILD)/test_edgeens_scalar $$($(PYTHON) native/test/vector_arguments.py tests/vectors)
 	$(BUILD)/test_vector
 	$(BUILD)/test_vector_blocks
 	$(BUILD)/replay native/fuzz/corpus/* tests/vectors/good/*.eens tests/vectors/refused/*.eens
@@ -43,6 +44,10 @@ $(BUILD)/test_edgeens_small: native/test/test_edgeens.c $(NATIVE)
 $(BUILD)/test_edgeens_least: native/test/test_edgeens.c $(NATIVE)
 	@mkdir -p $(BUILD)
 	$(CC) $(WARNINGS) $(SANITIZE) $(LEAST) -Inative/include -o $@ $< native/src/*.c
+
+$(BUILD)/test_edgeens_scalar: native/test/test_edgeens.c $(NATIVE)
+	@mkdir -p $(BUILD)
+	$(CC) $(WARNINGS) $(SANITIZE) -DEENS_NO_VECTOR -Inative/include -o $@ $< native/src/*.c
 
 $(BUILD)/test_vector $(BUILD)/test_vector_blocks: $(BUILD)/%: native/test/%.c $(NATIVE)
 	@mkdir -p $(BUILD)

@@ -3,16 +3,16 @@
  * bits each: in two vector registers, of which one waits while the other works. The vectors are
  * those that gcc and clang have as types, on every machine; other compilers, and small builds, do
  * without this file. */
-#include "eens_entropy.h"
+#include "eens_filter_fast.h"
 
 #if defined(EENS_FILTER_FAST)
 
 #define ROWS EENS_FILTER_ROWS
 #define HALF (ROWS / 2)
-#define TILE 8u /* columns */
+#define TILE EENS_TILE
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
-typedef uint16_t numbers __attribute__((vector_size(16)));
+typedef eens_numbers numbers;
 typedef int16_t signed_numbers __attribute__((vector_size(16)));
 
 #if defined(__clang__) || __GNUC__ >= 12
@@ -32,14 +32,6 @@ static inline bytes16 high_halves(bytes16 a, bytes16 b) {
 static inline numbers arithmetic_shift(numbers of, int count) {
     return (numbers)((signed_numbers)of >> count);
 }
-
-/* What the filter needs of its taps, ready for the loops. */
-typedef struct ready_taps {
-    numbers weights[EENS_SETS][EENS_TAPS];
-    size_t back[EENS_TAPS]; /* bytes from a column to that of the tap */
-    size_t farthest;        /* of them */
-    uint32_t count;
-} ready_taps;
 
 /* The address of a byte among the 128 has 7 bits: 3 of the vector, 4 in it. Interleaving the first
  * four vectors with the last four moves its first bit behind its last one. */
@@ -83,7 +75,7 @@ EENS_ALWAYS_INLINE void store_tile(const size_t *rows_at, uint32_t width, bytes1
 /* Half of a column, into room behind those of the columns before it. residuals: times 256, weights: in
  * 1 / 256; of the sum only what is below 256 times 256 counts, so it may wrap. nearest: the column before, which is the
  * last to be known, where the first tap is that; so its turn comes last. */
-EENS_ALWAYS_INLINE numbers unfilter_half(uint32_t taps, bool is_near, const ready_taps *of,
+EENS_ALWAYS_INLINE numbers unfilter_half(uint32_t taps, bool is_near, const eens_ready_taps *of,
                                          const numbers *weights, numbers residuals,
                                          numbers nearest, uint8_t *room) {
     numbers sum = residuals + 128;
@@ -100,7 +92,7 @@ EENS_ALWAYS_INLINE numbers unfilter_half(uint32_t taps, bool is_near, const read
 }
 
 /* Up to eight columns of the rows. */
-EENS_ALWAYS_INLINE void unfilter_tile(uint32_t taps, bool is_near, const ready_taps *of,
+EENS_ALWAYS_INLINE void unfilter_tile(uint32_t taps, bool is_near, const eens_ready_taps *of,
                                       const uint8_t *sets, const size_t *rows_at, uint32_t width,
                                       numbers *nearest, uint8_t *room, int8_t *codes) {
     const bytes16 zeros = {0};
@@ -121,7 +113,7 @@ EENS_ALWAYS_INLINE void unfilter_tile(uint32_t taps, bool is_near, const ready_t
 }
 
 /* Fewer than eight columns, at the end of the rows. */
-EENS_OWN_FRAME void unfilter_last(const eens_filter *filter, const ready_taps *of,
+EENS_OWN_FRAME void unfilter_last(const eens_filter *filter, const eens_ready_taps *of,
                                   const size_t *rows_at, uint32_t width, uint8_t *room,
                                   int8_t *codes) {
     numbers nearest[2] = {{0}, {0}};
@@ -131,7 +123,7 @@ EENS_OWN_FRAME void unfilter_last(const eens_filter *filter, const ready_taps *o
 
 /* Whole rows, whose first codes stand at these places. */
 EENS_ALWAYS_INLINE void unfilter_rows(uint32_t taps, bool is_near, const eens_filter *filter,
-                                      const ready_taps *of, const size_t *rows_at, uint8_t *room,
+                                      const eens_ready_taps *of, const size_t *rows_at, uint8_t *room,
                                       int8_t *codes) {
     numbers nearest[2] = {{0}, {0}};
     const uint8_t *sets = filter->column_sets;
@@ -145,7 +137,7 @@ EENS_ALWAYS_INLINE void unfilter_rows(uint32_t taps, bool is_near, const eens_fi
     }
 }
 
-static void unfilter_near_rows(const eens_filter *filter, const ready_taps *of,
+static void unfilter_near_rows(const eens_filter *filter, const eens_ready_taps *of,
                                const size_t *rows_at, uint8_t *room, int8_t *codes) {
     switch (of->count) {
     case 1: unfilter_rows(1, true, filter, of, rows_at, room, codes); break;
@@ -157,13 +149,20 @@ static void unfilter_near_rows(const eens_filter *filter, const ready_taps *of,
 
 /* Fewer than sixteen rows too: the last of them stands for those that are not there, whose numbers
  * are then its own. */
-static void unfilter_some_rows(const eens_filter *filter, const ready_taps *of, uint32_t count,
+static void unfilter_some_rows(const eens_filter *filter, const eens_ready_taps *of, uint32_t count,
                                uint8_t *room, int8_t *codes) {
     size_t rows_at[ROWS];
     for (uint32_t j = 0; j < ROWS; j++) {
         rows_at[j] = (size_t)(j < count ? j : count - 1) * filter->columns;
     }
-    if (of->count != 0 && of->back[0] == EENS_FILTER_COLUMN) {
+    bool is_near = of->count != 0 && of->back[0] == EENS_FILTER_COLUMN;
+#if defined(EENS_AVX2)
+    if (eens_vector_is_there()) {
+        eens_unfilter_rows_avx2(is_near, filter, of, rows_at, room, codes);
+        return;
+    }
+#endif
+    if (is_near) {
         unfilter_near_rows(filter, of, rows_at, room, codes);
     } else {
         unfilter_rows(of->count, false, filter, of, rows_at, room, codes);
@@ -171,7 +170,7 @@ static void unfilter_some_rows(const eens_filter *filter, const ready_taps *of, 
 }
 
 /* Taps that can reach nothing in a row are left out. */
-static void make_ready(const eens_filter *filter, const eens_taps *taps, ready_taps *of) {
+static void make_ready(const eens_filter *filter, const eens_taps *taps, eens_ready_taps *of) {
     of->count = 0;
     of->farthest = 0;
     for (uint32_t t = 0; t < EENS_TAPS; t++) {
@@ -190,7 +189,7 @@ static void make_ready(const eens_filter *filter, const eens_taps *taps, ready_t
 
 uint32_t eens_unfilter_rows(const eens_filter *filter, const eens_taps *taps, uint32_t count,
                             int8_t *codes) {
-    ready_taps of;
+    eens_ready_taps of;
     uint32_t rows = count / filter->columns;
     if (filter->columns > EENS_FILTER_WIDEST) {
         return 0;

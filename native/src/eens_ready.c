@@ -17,8 +17,8 @@ static uint32_t said_of(const eens_prefix *prefix, uint32_t symbol) {
 }
 
 /* Six codes are worth 64 bits only where many look-ups give more than three. One more bit of index
- * doubles a table, up to 32 KiB: measured, that pays where 12 bits seldom hold two codes, unless there
- * are several tables. */
+ * doubles a table, up to 32 KiB: measured, that pays where 12 bits seldom hold two codes. Of several
+ * tables each is half as large, if the codewords allow it. */
 #define SHORT 4u /* codewords of mean length in the longest */
 #define LONG 5u  /* bits of mean length */
 #define INDEX 12u
@@ -33,7 +33,9 @@ void eens_groups_of(const eens_prefix *prefix, uint64_t codes, uint32_t i, uint3
     bool is_large = !is_short && prefix->mean > LONG << EENS_LONGEST && codes >= WORTH_LARGE;
     bool is_worth = codes >= (uint64_t)WORTH_GROUPS * count;
     uint8_t entry = is_short ? 8 : is_worth ? 4 : 0;
-    uint8_t index = !is_worth ? prefix->longest : is_large && count == 1 ? INDEX + 1 : INDEX;
+    bool is_small = count > 1 && prefix->longest < INDEX;
+    uint8_t wanted = is_small ? INDEX - 1 : is_large && count == 1 ? INDEX + 1 : INDEX;
+    uint8_t index = is_worth ? wanted : prefix->longest;
     code->entry = i == 0 || entry < code->entry ? entry : code->entry;
     code->index = i == 0 || index > code->index ? index : code->index;
     code->most = code->entry == 8 ? 6 : 3;
