@@ -54,8 +54,8 @@ class Study:
     """
 
     protocol: Protocol = field(default_factory=Protocol)
-    seeds: int = 5
-    table3_seeds: int = 20
+    seeds: int = 3
+    table3_seeds: int = 12
     groups: tuple[int, ...] = (1, 2, 4, 8, 16)
     grid4: tuple[float, ...] = (0.5, 1.5)
     grid8: tuple[float, ...] = (0.5, 1.5, 2.5, 3.5, 4.5, 8.5)

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from benchmarks.paper.experiment import Results
-from benchmarks.paper.frontier_report import FAMILIES, WITHIN, baseline, by_way
+from benchmarks.paper.frontier_report import FAMILIES, FLOAT, WITHIN, by_way
 from benchmarks.paper.intervals import half_width
 from edgeens.errors import MissingPackageError
 
@@ -29,7 +29,7 @@ def draw(results: Results, path: Path) -> None:
     panels = figure.subplots(1, len(results["titles"]), squeeze=False)[0]
     for axes, (recipe, title) in zip(panels, results["titles"].items(), strict=True):
         ways = by_way(results, recipe)
-        exact = fmean(point["test_nll"] for point in baseline(ways).values())
+        exact = fmean(point["test_nll"] for point in ways[FLOAT].values())
         axes.axhline(exact, color="#222222", linewidth=0.8, label="float32")
         axes.axhline(
             WITHIN * exact, color="#222222", linewidth=0.8, linestyle=":", label="1 % above"

@@ -15,7 +15,7 @@ from benchmarks.paper.experiment import Results
 from benchmarks.paper.intervals import cell
 from benchmarks.report import markdown
 
-START, FLOAT = "start", "float32"
+FLOAT = "float32"
 FAMILIES = {
     "rounded": "rounded after training, with error feedback",
     "uniform": "uniform grid",
@@ -32,23 +32,19 @@ Seeds = dict[int, Point]
 
 def report(results: Results) -> str:
     """Protocol, the choice on validation pictures, all points, families at equal size."""
-    schedule = results["schedule"]
-    epochs = " and ".join(str(each) for each in dict.fromkeys(results["epochs"].values()))
     return "\n\n".join(
         [
-            f"K = 4, 784-128-10, {len(results['seeds'])} seeds, mean and 95 % interval. The "
-            f"float32 members of a seed are trained as by `edgeens train` ({epochs} epochs); every "
-            f"way starts from them and trains on for {schedule['tuned_epochs']} epochs (Adam, "
-            f"{schedule['tuned_rate']:g}, falling to 0), float32 members too; each run keeps its "
+            f"K = 4, 784-128-10, {len(results['seeds'])} seeds, mean and 95 % interval. Every way "
+            f"is trained as by `edgeens train RECIPE --epochs {results['schedule']['epochs']}` "
+            f"({results['reduced']}), from the same initial weights, float32 too; a run keeps its "
             "epoch of the lowest validation NLL. Bits/mw are eight times the bytes of the whole "
             "file (graph, biases, checksums) over the member weights; NLL is that of the file's "
-            "mean probabilities, run in ONNX Runtime. float32 is the better of its two ensembles "
-            "on validation pictures.",
+            "mean probabilities, run in ONNX Runtime.",
             "**Smallest way within 1 % of the NLL of float32**, chosen by the mean over seeds on "
-            "validation pictures; the last column is on test pictures:",
+            "validation pictures; the last three columns are on test pictures:",
             _chosen_table(results),
-            "**At equal size**: NLL on test pictures less that of the uniform grid, each family "
-            "interpolated over its points (linear in bits/mw):",
+            "**At equal size**: NLL on test pictures less that of uniform grids, families "
+            "interpolated over their points (linear in bits/mw):",
             _equal_table(results),
             "**All points**, test pictures:",
             _all_points(results),
@@ -65,14 +61,6 @@ def by_way(results: Results, recipe: str) -> dict[str, Seeds]:
     return ways
 
 
-def baseline(ways: dict[str, Seeds]) -> Seeds:
-    """Of each seed, the float32 ensemble that is better on validation pictures."""
-    return {
-        seed: min(ways[START][seed], ways[FLOAT][seed], key=lambda each: each["validation_nll"])
-        for seed in ways[START]
-    }
-
-
 def ratios(seeds: Seeds, before: Seeds, part: str) -> list[float]:
     """NLL over that of float32, a figure a seed."""
     return [point[f"{part}_nll"] / before[seed][f"{part}_nll"] for seed, point in seeds.items()]
@@ -81,7 +69,7 @@ def ratios(seeds: Seeds, before: Seeds, part: str) -> list[float]:
 def chosen_way(results: Results, recipe: str, family: str) -> str | None:
     """The smallest way of a family within the tolerance on validation pictures, if there is one."""
     ways = by_way(results, recipe)
-    before = baseline(ways)
+    before = ways[FLOAT]
     allowed = [
         (fmean(point["bits_mw"] for point in seeds.values()), way)
         for way, seeds in ways.items()
@@ -94,7 +82,7 @@ def _chosen_table(results: Results) -> str:
     lines = []
     for recipe, title in results["titles"].items():
         ways = by_way(results, recipe)
-        before = baseline(ways)
+        before = ways[FLOAT]
         for family, label in FAMILIES.items():
             if family not in map(_family, ways.values()):
                 continue
@@ -137,7 +125,7 @@ def _all_points(results: Results) -> str:
     lines = []
     for recipe, title in results["titles"].items():
         ways = by_way(results, recipe)
-        before = baseline(ways)
+        before = ways[FLOAT]
         for way, seeds in ways.items():
             lines.append(
                 [

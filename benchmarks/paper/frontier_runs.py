@@ -1,7 +1,7 @@
 """Ensembles of four trained in different ways, each written to a file and judged there.
 
-Inside benchmarks.paper.frontier. Every way starts from the same float32 members and trains them on,
-so that ways differ in nothing but how weights are held. Runs go on from their checkpoints.
+Inside benchmarks.paper.frontier. The ways of a seed start from the same weights and see the same
+batches, so that they differ in nothing but how weights are held. Runs go on from their checkpoints.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ Family = Literal["float32", "rounded", "uniform", "fixed", "learned"]
 Point = dict[str, Any]
 
 MEMBERS = 4
+FLOAT = "float32"
 _CALIBRATION = 2000  # training pictures for rounding with error feedback
 
 
@@ -51,18 +52,14 @@ class Way:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train.
+    """How long to train; all else is as in the recipe.
 
     Attributes:
-        epochs: of the float32 members; None: the recipe's.
-        tuned_epochs: of every way, from there.
-        tuned_rate: highest learning rate of those.
+        epochs: of every way.
         limit: most training pictures.
     """
 
-    epochs: int | None = None
-    tuned_epochs: int = 6
-    tuned_rate: float = 1e-3
+    epochs: int = 8
     limit: int | None = None
 
 
@@ -106,39 +103,15 @@ def _measured(
     seed: int,
 ) -> Point:
     """Train *way*, write its file, and judge what the file decodes to."""
-    from edgeens.torch import members_from_modules, write_ensemble
+    from edgeens.torch import write_ensemble
     from edgeens.torch.export import write_members
     from edgeens.torch.package import torch
-    from edgeens.torch.recipes import Plan
     from edgeens.torch.results import file_logits
 
-    plan = recipe.plan if schedule.epochs is None else replace(recipe.plan, epochs=schedule.epochs)
-    model = _trained(setup, recipe, _start(recipe, seed), plan, parts, folder / "start", seed)
-    if way.name != "start":
-        tuned = Plan(
-            epochs=schedule.tuned_epochs,
-            batch=plan.batch,
-            optimizer="adam",
-            learning_rate=schedule.tuned_rate,
-            warmup_epochs=0.1,
-        )
-        # Rounded members are the tuned float32 ones, found in their checkpoint.
-        place = folder / ("float32" if way.family == "rounded" else way.name)
-        model = _trained(
-            setup,
-            recipe,
-            members_from_modules(
-                [model.load_member(index) for index in range(MEMBERS)],
-                method=way.method,
-                batch="split",
-                **way.options,
-            ),
-            tuned,
-            parts,
-            place,
-            seed,
-            rate=way.rate,
-        )
+    # Rounded members are the float32 ones, found in their checkpoint.
+    place = folder / (FLOAT if way.family == "rounded" else way.name)
+    plan = replace(recipe.plan, epochs=schedule.epochs)
+    model = _trained(setup, recipe, _untrained(recipe, way, seed), plan, parts, place, seed, way)
     training, validation, test = parts
     named = {"example_input": torch.from_numpy(training.part(0, 1).floats())}
     with tempfile.TemporaryDirectory() as scratch:
@@ -161,12 +134,17 @@ def _measured(
     }
 
 
-def _start(recipe: Any, seed: int) -> Any:
-    """Untrained float32 members, each with initial weights of its own."""
-    from edgeens.torch.run import Options, untrained
+def _untrained(recipe: Any, way: Way, seed: int) -> Any:
+    """Members with initial weights of their own, the same for every way."""
+    from edgeens.torch import members_from_modules
+    from edgeens.torch.batches import derived_seed
+    from edgeens.torch.package import torch
 
-    options = Options(recipe.name, Path(), Path(), members=MEMBERS, seed=seed)
-    return untrained(recipe, options)
+    modules = []
+    for member in range(MEMBERS):
+        torch.manual_seed(derived_seed(seed, "weights", member))
+        modules.append(recipe.build())
+    return members_from_modules(modules, method=way.method, batch="split", **way.options)
 
 
 def _trained(
@@ -177,8 +155,7 @@ def _trained(
     parts: tuple[Images, Images, Images],
     folder: Path,
     seed: int,
-    *,
-    rate: float = 0.0,
+    way: Way,
 ) -> Any:
     """*model* after *plan*, with the weights of its best epoch; from the checkpoint if finished."""
     from edgeens.torch.package import torch
@@ -193,11 +170,11 @@ def _trained(
         training=parts[0],
         validation=parts[1],
         seed=seed,
-        rate=rate,
+        rate=way.rate,
         device=torch.device("cpu"),
         share=Share(),
         folder=folder,
-        run={"plan": repr(plan), "seed": seed, "rate": rate, "way": folder.name},
+        run={"plan": repr(plan), "seed": seed, "rate": way.rate, "way": folder.name},
         progress=lambda label, done, total: setup.progress(f"{title}: {label}", done, total),
     )
     return model
