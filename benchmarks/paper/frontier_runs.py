@@ -59,7 +59,7 @@ class Schedule:
         limit: most training pictures.
     """
 
-    epochs: int = 8
+    epochs: int = 5
     limit: int | None = None
 
 
