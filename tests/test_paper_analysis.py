@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from statistics import fmean
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.paper.analysis_report import report
+from benchmarks.paper.analysis_report import gain, report
+from benchmarks.paper.analysis_sharing import SCHEMES
 from benchmarks.paper.digit_levels import (
     LEVELS,
     decompose,
@@ -19,6 +21,7 @@ from benchmarks.paper.digit_levels import (
 )
 from benchmarks.paper.experiment import Setup
 from benchmarks.paper.intervals import cell, half_width
+from benchmarks.paper.page import RESULTS
 from edgeens.datasets.images import Images
 from edgeens.quantize.digits import split_balanced
 from tests.idx_files import write_squares
@@ -103,6 +106,31 @@ def test_an_interval_is_students():
     assert half_width([1.0, 2.0, 3.0]) == pytest.approx(4.303 / np.sqrt(3))
     assert cell([0.01, 0.02, 0.03], 1, factor=100) == "2.0 ± 2.5"
     assert cell([0.5], 2) == "0.50"
+
+
+@pytest.fixture(scope="module")
+def saved():
+    return json.loads((RESULTS / "analysis.json").read_text())
+
+
+def test_the_saved_bits_are_those_of_table_2_within_half_a_point(saved):
+    assert [row["scheme"] for row in saved["table2"]] == [scheme.name for scheme in SCHEMES]
+    for row in saved["table2"]:
+        for key, published in zip(("total", "level"), row["published"], strict=True):
+            assert 100 * fmean(row[key]) == pytest.approx(published, abs=0.5), row["scheme"]
+
+
+def test_sixteen_members_gain_two_points_of_accuracy(saved):
+    assert gain(saved) >= 2.0
+
+
+def test_the_order_of_table_3_holds_where_weights_have_places(saved):
+    for tensor in ("layer-1-weight", "layer-2-weight", "layer-2-bias"):
+        rows = saved["table3"][tensor]
+        normal, mirrored, shuffled = (fmean(row[k] for row in rows["corr"]) for k in range(3))
+        assert normal > mirrored > shuffled, tensor
+        normal, mirrored, shuffled = (fmean(row[k] for row in rows["disp"]) for k in range(3))
+        assert normal < mirrored < shuffled, tensor
 
 
 @pytest.mark.torch

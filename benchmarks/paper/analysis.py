@@ -36,7 +36,7 @@ from edgeens.datasets.images import Images
 from edgeens.diversity import dispersion, weight_correlation
 
 VALIDATION = 5000  # the last training pictures
-_TOLERANCE = 1.005  # of the NLL, for the two Lambdas of the last column of Table II
+_TOLERANCE = 1.01  # of the NLL, for the two Lambdas of the last column of Table II
 _SHUFFLES = 3  # as in the paper
 
 

@@ -20,13 +20,19 @@ except ImportError as error:
     ) from error
 
 _COLOURS = ("#222222", "#8f9dab", "#5b7085", "#00798c", "#d1495b", "#edae49", "#66a182")
-_PANELS = {"accuracy": ("accuracy, %", 100.0), "ece": ("ECE", 1.0), "enc_logits": ("ENC", 1.0)}
+# Label, factor, and limits: sharing all of eps4 leaves the first two, which would hide the others.
+_PANELS: dict[str, tuple[str, float, tuple[float | None, float | None]]] = {
+    "accuracy": ("accuracy, %", 100.0, (90.0, 95.0)),
+    "ece": ("ECE", 1.0, (0.0, 0.08)),
+    "enc_logits": ("ENC (logits)", 1.0, (None, None)),
+}
 
 
 def draw(results: Results, path: Path) -> None:
     """A panel a metric, a line a scheme, K along the bottom; bars are 95 % intervals."""
     figure = Figure(figsize=(13, 4.5), layout="constrained")
-    for axes, (metric, (label, factor)) in zip(figure.subplots(1, 3), _PANELS.items(), strict=True):
+    panels = figure.subplots(1, 3)
+    for axes, (metric, (label, factor, limits)) in zip(panels, _PANELS.items(), strict=True):
         for (name, by_group), colour in zip(results["figure2"].items(), _COLOURS, strict=True):
             values = [columns[metric] for columns in by_group.values()]
             axes.errorbar(
@@ -41,6 +47,7 @@ def draw(results: Results, path: Path) -> None:
             )
         axes.set_xscale("log", base=2)
         axes.set_xticks([int(count) for count in by_group], list(by_group))
+        axes.set_ylim(*limits)
         axes.set_xlabel("members K")
         axes.set_title(label, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
