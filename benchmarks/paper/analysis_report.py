@@ -43,8 +43,8 @@ def report(results: Results) -> str:
         "from .035 to .029, ENC from -9.25 to -19.54 (Eq. 7 is 0 for one member, so the paper's "
         "first point cannot be K = 1):",
         _figure2(results),
-        f"Accuracy grows by {gain(results):.1f} points. Unlike in the paper, ECE grows with K (members "
-        "that saw little are cautious together), and eps4* loses little, not much.",
+        f"Accuracy grows by {gain(results):.1f} points. Unlike in the paper, ECE grows with K "
+        "(members that saw little are cautious together), and eps4* loses little, not much.",
         f"**Table III**, mean of {len(results['table3_seeds'])} seeds, the paper's in brackets; "
         "reversed: the entries of half of the members; shuffled: those of each, three times:",
         _table3(results),
