@@ -15,6 +15,7 @@ from benchmarks.encode import measure_encode
 from benchmarks.ensembles import DEFAULT_CACHE, RECIPES, make_ensemble
 from benchmarks.instructions import measure_instructions
 from benchmarks.machine import describe
+from benchmarks.networks import COUNTS
 from benchmarks.sizes import measure_nll, measure_sizes
 from edgeens.errors import DataError, EdgeensError, MissingPackageError
 from edgeens.progress import Progress
@@ -114,7 +115,7 @@ def runtime(machine: str, cache: Path) -> None:
 
     rows = measure_runtime(cache)
     print(report.start_table(rows, networks=report.LARGE))
-    for members in (4, 8):
+    for members in COUNTS:
         print(report.latency_table(rows, members=members))
     _save("runtime.json", {"machine": machine, "runtime": rows})
     draw_runtime(rows, RESULTS / "runtime.png")

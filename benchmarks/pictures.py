@@ -197,6 +197,10 @@ def draw_runtime(rows: Sequence[dict[str, Any]], path: Path) -> None:
                 axes.plot(*place, markers[row["way"]], color=color, label=row["way"], markersize=7)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for each in (axes.xaxis, axes.yaxis):
+            each.set_major_formatter("{x:g}")
+            each.set_minor_formatter("{x:g}")
+            each.set_tick_params(which="both", labelsize=7)
         axes.set_title(f"{panel[0]}, {panel[1]} members", loc="left", fontsize=9)
         axes.set_xlabel("peak memory, MB", fontsize=8)
         axes.set_ylabel("a prediction, ms", fontsize=8)

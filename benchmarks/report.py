@@ -157,7 +157,8 @@ def early_exit_table(ensembles: Sequence[Row]) -> str:
 
 def start_table(rows: Sequence[Row], *, networks: Sequence[str]) -> str:
     """Start-up, memory and files of every way, batch 1, one thread: K = 4, and in brackets 8."""
-    head = ["K = 4 (8)"]
+    counts = sorted({row["members"] for row in rows})
+    head = [f"K = {_first_and_others(counts, 0)}"]
     for network in networks:
         head += [f"{network}: start-up, ms", "/ default", "peak MB", "steady MB", "files MB"]
     lines = []
@@ -166,13 +167,13 @@ def start_table(rows: Sequence[Row], *, networks: Sequence[str]) -> str:
         for network in networks:
             cells = [
                 row
-                for members in (4, 8)
+                for members in counts
                 for row in rows
                 if (row["network"], row["way"], row["members"]) == (network, way, members)
                 and (row["batch"], row["threads"]) == (1, 1)
             ]
             line += [
-                _pair([row[key] * factor for row in cells], digits)
+                _first_and_others([row[key] * factor for row in cells], digits)
                 for key, factor, digits in (
                     ("start_s", 1e3, 0),
                     ("start", 1, 2),
@@ -187,17 +188,17 @@ def start_table(rows: Sequence[Row], *, networks: Sequence[str]) -> str:
 
 def latency_table(rows: Sequence[Row], *, members: int) -> str:
     """Time of a prediction / K default sessions on one thread: a column a network and batch."""
-    columns = dict.fromkeys((row["network"], row["batch"]) for row in rows)
+    shown = [row for row in rows if row["members"] == members]
+    columns = dict.fromkeys((row["network"], row["batch"]) for row in shown)
     head = [f"K = {members}", *(f"{network}, batch {batch}" for network, batch in columns)]
     lines = []
-    for way in dict.fromkeys(row["way"] for row in rows):
+    for way in dict.fromkeys(row["way"] for row in shown):
         line = [str(way)]
         for network, batch in columns:
             of_threads = {
                 row["threads"]: row["latency"]
-                for row in rows
-                if (row["network"], row["batch"]) == (network, batch)
-                and (row["way"], row["members"]) == (way, members)
+                for row in shown
+                if (row["network"], row["batch"], row["way"]) == (network, batch, way)
             }
             one = number(of_threads.get(1), 2)
             line.append(f"{one} ({number(of_threads.get(2), 2)})")
@@ -273,9 +274,10 @@ def _cycles(row: Row, processor: str) -> str:
     return f"{vector} ({scalar})"
 
 
-def _pair(values: Sequence[float], digits: int) -> str:
-    four, eight = values
-    return f"{number(four, digits)} ({number(eight, digits)})"
+def _first_and_others(values: Sequence[float], digits: int) -> str:
+    """The first figure, and the others in brackets."""
+    first, *others = (number(value, digits) for value in values)
+    return f"{first} ({', '.join(others)})" if others else first
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

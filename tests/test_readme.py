@@ -96,6 +96,8 @@ def test_the_figures_of_the_benchmarks_are_those_that_were_saved():
         report.way_table(decoded),
         report.encode_table(saved["encode"]["encode"]),
         report.instruction_table(saved["instructions"]["decode"]),
+        report.start_table(saved["runtime"]["runtime"], networks=report.LARGE),
+        report.latency_table(saved["runtime"]["runtime"], members=4),
         report.early_exit_table(saved["early_exit"]["ensembles"]),
     ):
         assert table in README
