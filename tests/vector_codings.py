@@ -149,6 +149,7 @@ def _codings() -> tuple[CodedEnsemble, dict[str, Fit]]:
     draw = Draw(KEY, 7)
     plain = noise("plain", (3, 7, 9), -4, 3)
     joint = {name: close(name, (3, 13, 10), 12) for name in ("none", "first", "haar", "mean")}
+    most = np.array([[-16, 15, *[0] * 9]], np.int8)  # 32 x 32 symbols are the most
     ensemble = CodedEnsemble(
         3,
         (
@@ -161,6 +162,7 @@ def _codings() -> tuple[CodedEnsemble, dict[str, Fit]]:
             entropy("g/first", joint["first"], 8, "joint", predictor="first"),
             entropy("h/haar", joint["haar"], 8, "joint", predictor="haar"),
             entropy("i/mean", close("parts", (3, 27, 40), 3), 4, "joint", predictor="mean"),
+            entropy("j/most", most, 5),
         ),
     )
     of_joint = classes("joint", 10, 13, 3)
@@ -182,6 +184,7 @@ def _codings() -> tuple[CodedEnsemble, dict[str, Fit]]:
             tables=5,
         ),
         "h/haar": with_tables(one_set(130, (129, 10), -64, 63), one_set(1, (1,), 99)),
+        "j/most": with_tables(group=2),
         "i/mean": with_tables(
             one_set(40, (1, 2), 50, 12),
             one_set(540, (1, 300), 30, -20),

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from edgeens.container.layout import Status
+from edgeens.container.layout import MINOR, Status
 from tests.damage import Draft, SectionDraft
 from tests.vector_records import BALANCED, EXACT, INDEX, NAME, PLAIN, PLANES, RECORD, SCALE
 
@@ -86,6 +86,7 @@ SCALES: list[Row] = [
     ("scale_large", SCALE, "255 times the scale overflows", rescale(2.0**120)),
     ("scale_last", SCALE, "the scale of the last channel", rescale(1.0, -1.0, tensor=PLAIN)),
     ("scale_count_2", SCALE, "two scales of one tensor", rescale(1.0, 1.0)),
+    ("scale_exact", SCALE, "a scale of exact values", rescale(1.0, tensor=EXACT)),
     ("scale_left", SCALE, "a scale that no tensor uses", left_scale),
 ]
 
@@ -153,7 +154,7 @@ def new(tensor: int, **lies: int) -> Edit:
     """A newer minor version with a value that this reader does not know."""
 
     def edit(draft: Draft) -> None:
-        draft.lies["minor"] = 3
+        draft.lies["minor"] = MINOR + 1
         draft.tensors[tensor].lies.update(lies)
 
     return edit
@@ -175,24 +176,30 @@ SECTIONS: list[Row] = [
     ("sklq_critical", CRITICAL, "a reserved critical section", insert(0, b"SKLQ", flags=1)),
     ("cali_critical", CRITICAL, "a calibration is never critical", insert(0, b"CALI", flags=1)),
     ("critical_behind_sign", CRITICAL, "a critical section behind the signature", behind_sign),
-    ("new_method", UNSUPPORTED, "a method of a newer minor version", new(PLAIN, method=9)),
-    ("new_coder", UNSUPPORTED, "a coder of a newer minor version", new(PLAIN, coder=9)),
+    ("new_method", UNSUPPORTED, "a method of a newer minor version", new(PLAIN, method=5)),
+    ("new_coder", UNSUPPORTED, "a coder of a newer minor version", new(PLAIN, coder=3)),
     ("new_dtype", UNSUPPORTED, "a dtype of a newer minor version", new(EXACT, dtype=21)),
-    ("new_digits", UNSUPPORTED, "digits of a newer minor version", new(BALANCED, digits=9)),
-    ("new_predictor", UNSUPPORTED, "a newer predictor", new(PLAIN, method=3, predictor=9)),
-    ("new_predictor_plain", UNSUPPORTED, "a newer predictor of plain", new(PLAIN, predictor=9)),
-    ("new_digits_plain", UNSUPPORTED, "newer digits of plain", new(PLAIN, digits=9)),
+    ("new_digits", UNSUPPORTED, "digits of a newer minor version", new(BALANCED, digits=3)),
+    ("new_predictor", UNSUPPORTED, "a newer predictor", new(PLAIN, method=3, predictor=4)),
+    ("new_predictor_plain", UNSUPPORTED, "a newer predictor of plain", new(PLAIN, predictor=4)),
+    ("new_digits_plain", UNSUPPORTED, "newer digits of plain", new(PLAIN, digits=3)),
     (
         "new_digits_ties",
         UNSUPPORTED,
         "newer digits, found before that plain has no predictor and exact values no codewords",
-        new(EXACT, coder=1, predictor=1, digits=9),
+        new(EXACT, coder=1, predictor=1, digits=3),
     ),
     (
         "new_digits_bits",
         RECORD,
         "codes of nine bits, then newer digits",
-        new(PLAIN, bits=9, digits=9),
+        new(PLAIN, bits=9, digits=3),
+    ),
+    (
+        "same_minor",
+        RECORD,
+        "an unknown method in this very minor version",
+        lambda d: (d.lies.update(minor=MINOR), d.tensors[PLAIN].lies.update(method=5)),
     ),
     ("new_reserved", RECORD, "a reserved byte, in any minor version", new(PLAIN, reserved_55=1)),
 ]

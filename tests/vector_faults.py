@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgeens.coded import CodedEnsemble, Section
@@ -85,6 +85,7 @@ def faults(files: dict[str, bytes]) -> Iterator[Fault]:
         yield Fault(name, status, detail, damaged(edit), at="verify")
     late = damaged(lambda d: d.tensors[PLAIN].lies.update(name_offset=1, name_size=5), [PLAIN])
     yield Fault("name_late", Status.NAME, "a byte before the only name", late)
+    yield Fault("first_block_twin", Status.INDEX, "equal blocks, named twice", damaged(_twins))
     detail = "14 weights of 3 members in float32 are 168 bytes"
     data = damaged(lambda draft: None, [PLAIN])
     yield Fault("limit", Status.LIMIT, detail, data, limit=167)
@@ -104,6 +105,13 @@ def faults(files: dict[str, bytes]) -> Iterator[Fault]:
     yield Fault("pattern_growth", Status.BLOCK_CONTENT, detail, data, at="verify")
     for name, status, detail, data, at in (*entropy_faults(), *filter_faults()):
         yield Fault(name, status, detail, data, at)
+
+
+def _twins(draft: Draft) -> None:
+    """Two tensors of the same blocks, so that the second one's could be the first one's."""
+    first = draft.tensors[PLAIN]
+    draft.tensors = [first, replace(first, name=b"weight too", lies={"first_block": 0})]
+    draft.sections = []
 
 
 def _seventeen(data: bytes) -> bytes:
