@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 from edgeens.compare import Comparison
 from edgeens.compare_tables import by_severity, methods
@@ -82,7 +83,10 @@ def _size(files: _Methods) -> Picture:
             label=method.name, capsize=3,
         )  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlabel("bytes of the file")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    axes.xaxis.set_major_formatter(EngFormatter(unit="B"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("size of the file")
     axes.set_ylabel("NLL (nats)")
     axes.margins(0.15)
     _legend(axes, len(files))
