@@ -22,7 +22,7 @@ from benchmarks.paper.low_precision import (
     rounded,
 )
 from benchmarks.paper.lpe_report import differences, draw, finding, table
-from benchmarks.paper.pieces import piece
+from benchmarks.paper.pieces import not_measured, piece
 from benchmarks.paper.pretrained import MODELS, Pretrained
 from edgeens.calibration import fit_temperature
 from edgeens.data import Labelled
@@ -111,6 +111,12 @@ def test_a_piece_that_failed_leaves_nothing(tmp_path):
     with pytest.raises(DataError):
         piece(tmp_path, "a", {}, fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_results_that_lack_something_say_so():
+    assert not_measured(["a", "b"], ["b", "a"]) == []
+    (sentence,) = not_measured(["a", "b", "c"], ["b"])
+    assert sentence.endswith("measured by the command: a; c.")
 
 
 def test_members_drawn_are_the_same_for_every_k_and_cost_the_parent_alone(models, tmp_path):

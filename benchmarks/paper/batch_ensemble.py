@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.paper.experiment import Experiment, Results, Setup
 from benchmarks.paper.intervals import cell
-from benchmarks.paper.pieces import piece
+from benchmarks.paper.pieces import not_measured, piece
 from benchmarks.paper.similarity import short_verdict
 from benchmarks.report import markdown
 
@@ -109,6 +109,7 @@ def report(results: Results) -> str:
             _protocol(results),
             markdown(_QUALITY, quality),
             markdown(_LIKENESS, likeness),
+            *not_measured([way.title for way in WAYS], [row["way"] for row in results["rows"]]),
         ]
     )
 

@@ -7,7 +7,7 @@ of one trained network.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,14 @@ def piece(
     with replacing(path) as file:
         file.write((text + "\n").encode())
     return _results(json.loads(text))  # as it will be read next time: lists, not tuples
+
+
+def not_measured(whole: Sequence[str], done: Sequence[str]) -> list[str]:
+    """A sentence for the page, if the results have not all that the command measures."""
+    missing = [name for name in whole if name not in done]
+    if not missing:
+        return []
+    return [f"Not among these results yet, but measured by the command: {'; '.join(missing)}."]
 
 
 def _results(kept: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,7 @@ MODELS = (
         "pretrained_models/resnet20-12fca82f.th of github.com/akamaster/pytorch_resnet_cifar10 "
         "(BSD-2-Clause), exported by torch.onnx.export",
         _imagenet,
-        2000,
+        1000,
     ),
     Pretrained(
         "resnet8",
@@ -93,7 +93,7 @@ MODELS = (
         "benchmark/training/image_classification/trained_models/pretrainedResnet.tflite of "
         "github.com/mlcommons/tiny (Apache-2.0), converted to ONNX, logits without the softmax",
         _bytes,
-        4000,
+        3000,
     ),
     Pretrained(
         "vit",
@@ -102,6 +102,6 @@ MODELS = (
         "vit_mnist/vit_mnist_gpu.pt",
         "vit_mnist_gpu.pt of github.com/researchase/vit-mnist-explorations (MIT)",
         _standardised,
-        1000,
+        500,
     ),
 )
