@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from itertools import product
 from pathlib import Path
@@ -14,12 +15,13 @@ from benchmarks.early_exit import measure_early_exit
 from benchmarks.ensembles import Recipe
 from benchmarks.networks import Network, make_network, member_files
 from benchmarks.runtime import Worker, measure_runtime
-from benchmarks.runtime_ways import BASE, RESIDENT, WAYS
+from benchmarks.runtime_ways import BASE, COMPACT, RESIDENT, STREAMING, WAYS
 from edgeens.encoder import encode
 from edgeens.errors import EdgeensError
 from tests import onnx_graphs as graphs
 
 DEMO = Path(__file__).parents[1] / "edgeens" / "demo"
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 SMALL = Network("small", "Small", (12,))
 
 
@@ -86,6 +88,22 @@ def test_the_tables_have_a_line_a_way():
     assert len(lines) == 2 + len(WAYS)
     assert f"| {BASE} | 2.00 (2.00) |" in lines
     assert "| K sessions, members over threads | - (2.00) |" in lines
+
+
+def test_the_saved_figures_keep_the_bounds_of_the_design():
+    rows = json.loads((RESULTS / "runtime.json").read_text())["runtime"]
+    rows = [row for row in rows if (row["batch"], row["threads"]) == (1, 1)]
+    for row in rows:
+        one, k = row["member_mb"], row["members"]
+        bounds = {RESIDENT: 1.15 * k * one, COMPACT: 0.4 * k * one, STREAMING: 1.3 * one}
+        if row["way"] in bounds:
+            assert row["peak_mb"] <= bounds[row["way"]] + 20
+    (start,) = [
+        row["start"]
+        for row in rows
+        if (row["network"], row["members"], row["way"]) == ("VGG11", 4, RESIDENT)
+    ]
+    assert start <= 0.6
 
 
 def test_a_process_that_fails_is_named(cache, capfd):

@@ -122,6 +122,82 @@ def test_an_early_exit_keeps_to_the_memory_too(tmp_path, memory):
     assert rows == [2, 2, 2, 1] * MEMBERS
 
 
+WIDTH = 2048  # of the layer below, 16.8 MB as float32
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """Four members of one large layer."""
+    folder = tmp_path_factory.mktemp("large")
+    text = "net (float[N, 2048] x) => (float[N, 2048] y) { y = MatMul (x, w) }"
+    levels = np.array([-0.5, 0.0, 0.5], np.float32)
+    picked = [np.random.default_rng(seed).integers(0, 3, (WIDTH, WIDTH)) for seed in range(4)]
+    paths = graphs.save([graphs.build(text, {"w": levels[each]}) for each in picked], folder)
+    path = folder / "large.eens"
+    path.write_bytes(graphs.contain(load_members(paths)))
+    return path
+
+
+RESIDENT = """
+import re
+import numpy as np
+import onnxruntime
+from edgeens.onnx.session import Session
+def kilobytes(key):
+    return int(re.search(key + r":\\s+(\\d+)", open("/proc/self/status").read())[1])
+before = kilobytes("VmRSS")
+"""
+
+
+def printed(code):
+    result = subprocess.run(
+        [sys.executable, "-c", RESIDENT + code], capture_output=True, text=True, check=True
+    )
+    return int(result.stdout) * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what is resident")
+def test_memory_does_not_grow_from_run_to_run(large):
+    code = f"""
+with Session({str(large)!r}, mode="compact") as session:
+    for _ in range(8):
+        session.predict_members(np.zeros((1, {WIDTH}), "f4"))
+    print(kilobytes("VmHWM") - before)
+"""
+    layer = 4 * WIDTH**2  # one multiplied by its scales; codes are as large
+    assert printed(code) <= 3 * layer + 20e6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what is resident")
+def test_most_memory_of_a_large_batch_is_given_back(tmp_path):
+    path = tmp_path / "members.eens"
+    path.write_bytes(contained("cnn", tmp_path)[1])
+    code = f"""
+with Session({str(path)!r}, mode="resident") as session:
+    x = np.zeros((20_000, 3, 8, 8), "f4")
+    session.predict_members(x[:1])
+    before = kilobytes("VmRSS")
+    session.predict_members(x, batch=len(x))
+    print(kilobytes("VmRSS") - before)
+"""
+    assert printed(code) < 120e6  # 170 MB without; the part of the arena with the outputs stays
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what is resident")
+@pytest.mark.parametrize(
+    ("mode", "share", "members"),
+    [("resident", 1.15, 4), ("compact", 0.4, 4), ("streaming", 1.3, 1)],
+)
+def test_a_mode_takes_no_more_memory_than_it_says(large, mode, members, share):
+    code = f"""
+with Session({str(large)!r}, mode={mode!r}) as session:
+    session.predict_members(np.zeros((1, {WIDTH}), "f4"))
+    print(kilobytes("VmHWM") - before)
+"""
+    weights = share * members * 4 * WIDTH**2
+    assert weights / 2 < printed(code) <= weights + 20e6
+
+
 # Too little memory
 
 

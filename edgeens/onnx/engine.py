@@ -16,6 +16,8 @@ from edgeens.onnx.elements import Array
 # SessionOptions.add_external_initializers gives it; none has promised to.
 _COPIES_CONSTANTS = (1, 31)
 
+_LARGE = 1 << 20  # bytes of inputs: getting memory anew is nothing beside such a run
+
 # What ONNX Runtime says where an allocation fails, without its arena and with it.
 _NO_MEMORY = ("bad_alloc", "bad allocation", "Failed to allocate memory")
 
@@ -66,10 +68,19 @@ class Engine:
         version = (int(found[1]), int(found[2])) if found else (0, 0)
         return (1, 20) <= version <= _COPIES_CONSTANTS
 
-    def session(self, graph: bytes, constants: Mapping[str, Any], *, arena: bool) -> Any:
+    def run_options(self, feeds: Mapping[str, Array]) -> Any:
+        """Options of a run: after a large one, the arena gives back what it took for it."""
+        if sum(array.nbytes for array in feeds.values()) < _LARGE:
+            return None
+        options = self.runtime.RunOptions()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return options
+
+    def session(self, graph: bytes, constants: Mapping[str, Any], *, pattern: bool) -> Any:
         """A session of a graph; *constants* are values of its external initializers.
 
-        With *arena*, ONNX Runtime keeps memory between runs: speed at the price of memory.
+        With *pattern*, ONNX Runtime keeps a plan of memory for every shape of inputs: a little
+        speed for some memory.
 
         Raises DataError if ONNX Runtime refuses the graph or does not start a provider.
         """
@@ -77,8 +88,10 @@ class Engine:
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # its errors come as exceptions; no need to print them too
-        options.enable_cpu_mem_arena = arena
-        options.enable_mem_pattern = arena
+        # Without its arena, every inner value goes through malloc, aligned, which glibc before 2.38
+        # hardly ever puts where one was freed: memory grows to several times what is in use.
+        options.enable_cpu_mem_arena = True
+        options.enable_mem_pattern = pattern
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if constants:
             options.add_external_initializers(list(constants), list(constants.values()))
@@ -100,14 +113,14 @@ class Engine:
         return session
 
 
-def run_session(session: Any, values: Mapping[str, Any]) -> list[Array]:
-    """All outputs of a run.
+def run_session(session: Any, values: Mapping[str, Any], *, options: Any = None) -> list[Array]:
+    """All outputs of a run; *options* are ONNX Runtime's.
 
     Raises NotEnoughMemoryError if an allocation fails, DataError with ONNX Runtime's reason if it
     cannot compute them otherwise.
     """
     try:
-        outputs: list[Array] = session.run(None, values)
+        outputs: list[Array] = session.run(None, values, options)
     except Exception as error:  # its errors have no common base below Exception
         reason = _reason(error)
         if isinstance(error, MemoryError) or any(word in reason for word in _NO_MEMORY):

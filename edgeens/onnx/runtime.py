@@ -120,7 +120,10 @@ class Members:
         with self._streaming if self._stream is not None else nullcontext():
             if self._stream is not None:
                 self._stream.load(member)
-            return run_session(self._sessions[member], values | self._feeds[member])
+            options = self._engine.run_options(feeds)
+            return run_session(
+                self._sessions[member], values | self._feeds[member], options=options
+            )
 
     def inner_sizes(
         self, inputs: Sequence[Mapping[str, Array]]
@@ -133,7 +136,7 @@ class Members:
         # How large values are does not hang on what the weights are.
         blank = {i.name: np.zeros(i.shape, numpy_type(i.dtype)) for i in self._tensors}
         constants = {} if self._feeds[0] else self._wrap(blank)
-        session = self._engine.session(with_inner_outputs(self._graph), constants, arena=False)
+        session = self._engine.session(with_inner_outputs(self._graph), constants, pattern=False)
         sizes = []
         for feeds in inputs:
             with self._streaming if self._stream is not None else nullcontext():
@@ -203,7 +206,7 @@ class Members:
                 stream = Streamed(container, threads=decoders)
             stream.load(member)
             constants = self._wrap(stream.arrays)
-            self._sessions.append(self._engine.session(graph, constants, arena=optimize))
+            self._sessions.append(self._engine.session(graph, constants, pattern=optimize))
             if not copies:
                 self._constants.append(constants)
         self._feeds = [{} for _ in self._sessions]
@@ -211,7 +214,7 @@ class Members:
 
     def _share_one(self, graph: bytes, feeds: list[dict[str, Any]]) -> None:
         """One session for all members, which differ in what they are fed."""
-        self._sessions = [self._engine.session(graph, {}, arena=False)] * self.count
+        self._sessions = [self._engine.session(graph, {}, pattern=False)] * self.count
         self._graph = graph
         self._feeds = feeds
 
