@@ -147,6 +147,16 @@ SHARED: list[tuple[str, str, dict[str, Any]]] = [
     ("size4_large", "a byte of level 8 counted with level 4", {"size4": 9}),
     ("size4_huge", "level 4 beyond the block", {"size4": 2**32 - 1}),
     ("digits_4_more", "a level-4 digit of no cluster", {"four_digits": (2, 1) * 12}),
+    (
+        "digits_4_none",
+        "a byte of level 4 where no position has that level",
+        {"runs": ((1, 10),), "fours": (), "eights": (), "four_digits": (0,), "eight_digits": ()},
+    ),
+    (
+        "digits_8_none",
+        "a byte of level 8 where no position has that level",
+        {"runs": ((1, 10),), "fours": (), "eights": (), "four_digits": (), "eight_digits": (0,)},
+    ),
     ("digits_8_more", "a level-8 digit of no cluster", {"eight_digits": (8, 3) * 11}),
     ("digits_8_less", "a level-8 digit that is missing", {"eight_digits": (8, 3) * 9}),
 ]

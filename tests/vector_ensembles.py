@@ -264,6 +264,7 @@ JSON = b' {"a":' + b"[" * 63 + b"]" * 63 + b',"a":"\\udc00","b":-1e999,"c":"' + 
 REWORKED = {
     "calibrated": "walk",
     "header_only": "empty",
+    "sections_64": "empty",
     "critical": "sections",
     "json": "sections",
     "no_digests": "blocks",
@@ -288,6 +289,8 @@ def reworked(files: dict[str, bytes]) -> dict[str, bytes]:
     draft = Draft.take_apart(files["empty"])
     draft.sections = []
     made["header_only"] = draft.build()
+    draft.sections = [SectionDraft(b"ZZ%02d" % i, b"") for i in range(64)]
+    made["sections_64"] = draft.build()
     draft = Draft.take_apart(files["sections"])
     by_type = {section.type: section for section in draft.sections}
     for type_ in (b"SKLF", b"SKLC", b"DGST"):
