@@ -285,6 +285,19 @@ DECODED = [
         "the parent code 2 of one level",
         tables(code(lengths(2, 1, 2), low=0), tensor=DRAWN),
     ),
+    ("code_under", CONTENT, "the code -3 in two bits", tables(code(lengths(2, 1, 2), low=-3))),
+    (
+        "parent_under",
+        CONTENT,
+        "the parent code -2 of one level",
+        tables(code(lengths(2, 1, 2), low=-2), tensor=DRAWN),
+    ),
+    (
+        "joint_under",
+        CONTENT,
+        "the code -3 of member 0 in two bits",
+        both(tables(code(lengths(2, 1, 2), low=-3), THREE, tensor=JOINT), lies(0, bits=2)),
+    ),
     (
         "surplus",
         CONTENT,
