@@ -33,6 +33,7 @@ def results_of(*points):
         "reduced": "reduced",
         "schedule": {"epochs": 8},
         "points": list(points),
+        "left_out": [],
     }
 
 
@@ -49,8 +50,11 @@ def test_the_smallest_way_within_one_percent_on_validation_pictures_is_chosen():
     )
     assert chosen_way(results, "r", "uniform") == "b"
     assert chosen_way(results, "r", "fixed") is None
-    assert "| R | uniform grid | b | 1.500 | 1.1000 | 1.5000 | 36.36 |" in report(results)
-    assert "| R | shared, Lambda fixed | none |" in report(results)
+    assert "| R | uniform grid | b | 1.500 | 1.1000 | 1.5000 | 36.36 | 1 |" in report(results)
+    row = "| R | shared, Lambda fixed | none; nearest: d (+20.0 % on validation) | 1.000 |"
+    assert row in report(results)
+    assert "reduced: ways" not in report(results)
+    assert "runs them all. R: e." in report({**results, "left_out": ["R: e"]})
 
 
 def test_the_choice_is_by_the_mean_over_seeds():
@@ -65,17 +69,18 @@ def test_the_choice_is_by_the_mean_over_seeds():
     assert ratios(ways["a"], ways["float32"], "validation") == [1.03, 0.98]
 
 
-def test_families_are_compared_at_equal_size_by_interpolation():
+def test_ways_are_compared_with_uniform_grids_of_their_size_by_interpolation():
     results = results_of(
         FLOAT,
         point("a", "uniform", 1.0, 1.0, 1.2),
         point("b", "uniform", 3.0, 1.0, 1.0),
         point("c", "fixed", 1.5, 1.0, 1.20),
-        point("d", "fixed", 2.5, 1.0, 1.10),
+        point("d", "learned", 3.5, 1.0, 1.10),
     )
-    # At 2 bits: 1.15 against 1.10; at 1.5: 1.2 against 1.15; at 2.5: 1.10 against 1.05.
-    row = "| R: shared, Lambda fixed |  | 50.00 | 50.00 | 50.00 |  |  |"
-    assert row in report(results)
+    # At 1.5 bits uniform grids have 1.15; at 3.5 there is none.
+    text = report(results)
+    assert "| R | shared, Lambda fixed: c | 1.500 | 50.00 |" in text
+    assert "| R | shared, Lambda learned: d | 3.500 | no such size |" in text
 
 
 @pytest.mark.torch

@@ -228,7 +228,7 @@ def _draw(results: Results, path: Path) -> None:
 EXPERIMENT = Experiment(
     "analysis",
     "Bits-Ensemble's analysis: Tables II and III, Figure 2",
-    "10 minutes",
+    "5 minutes",
     measure,
     report,
     _draw,

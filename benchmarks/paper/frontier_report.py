@@ -22,9 +22,7 @@ FAMILIES = {
     "fixed": "shared, Lambda fixed",
     "learned": "shared, Lambda learned",
 }
-TRAINED = ("uniform", "fixed", "learned")
 WITHIN = 1.01
-_EQUAL = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0)  # bits/mw at which families are compared
 
 Point = dict[str, Any]
 Seeds = dict[int, Point]
@@ -41,13 +39,14 @@ def report(results: Results) -> str:
             "file (graph, biases, checksums) over the member weights; NLL is that of the file's "
             "mean probabilities, run in ONNX Runtime.",
             "**Smallest way within 1 % of the NLL of float32**, chosen by the mean over seeds on "
-            "validation pictures; the last three columns are on test pictures:",
+            "validation pictures; the figures are of test pictures:",
             _chosen_table(results),
-            "**At equal size**: NLL on test pictures less that of uniform grids, families "
-            "interpolated over their points (linear in bits/mw):",
+            "**At equal size**, test pictures; uniform grids are interpolated over their points "
+            "(linear in bits/mw):",
             _equal_table(results),
             "**All points**, test pictures:",
             _all_points(results),
+            *_left_out(results),
         ]
     )
 
@@ -84,41 +83,54 @@ def _chosen_table(results: Results) -> str:
         ways = by_way(results, recipe)
         before = ways[FLOAT]
         for family, label in FAMILIES.items():
-            if family not in map(_family, ways.values()):
+            of_family = {way: seeds for way, seeds in ways.items() if _family(seeds) == family}
+            if not of_family:
                 continue
             way = chosen_way(results, recipe, family)
+            name = way
             if way is None:
-                lines.append([title, label, "none", "", "", "", ""])
-                continue
-            seeds = ways[way]
+                means = {
+                    each: fmean(ratios(seeds, before, "validation"))
+                    for each, seeds in of_family.items()
+                }
+                way = min(means, key=means.__getitem__)
+                name = f"none; nearest: {way} ({100 * (means[way] - 1):+.1f} % on validation)"
+            seeds = of_family[way]
             lines.append(
                 [
                     title,
                     label,
-                    way,
+                    str(name),
                     cell([point["bits_mw"] for point in seeds.values()], 3),
-                    cell([point["test_nll"] for point in before.values()], 4),
+                    cell([before[seed]["test_nll"] for seed in seeds], 4),
                     cell([point["test_nll"] for point in seeds.values()], 4),
                     _change(ratios(seeds, before, "test")),
+                    str(len(seeds)),
                 ]
             )
-    head = ["", "family", "way", "bits/mw", "NLL of float32", "NLL", "change, %"]
+    head = ["", "family", "way", "bits/mw", "NLL of float32", "NLL", "change, %", "seeds"]
     return markdown(head, lines)
 
 
 def _equal_table(results: Results) -> str:
     lines = []
     for recipe, title in results["titles"].items():
-        curves = {
-            family: _curves(by_way(results, recipe), family) for family in (*FAMILIES, "uniform")
-        }
-        for family, label in FAMILIES.items():
-            if family == "uniform" or not curves[family]:
+        ways = by_way(results, recipe)
+        uniform = _curves(ways, "uniform")
+        for way, seeds in ways.items():
+            if _family(seeds) in ("float32", "uniform"):
                 continue
-            cells = [_difference(curves[family], curves["uniform"], bits=bits) for bits in _EQUAL]
-            if any(cells):
-                lines.append([f"{title}: {label}", *cells])
-    return markdown(["NLL less that of uniform, x 1000", *(f"{b} bits/mw" for b in _EQUAL)], lines)
+            differences = _differences(seeds, uniform)
+            lines.append(
+                [
+                    title,
+                    f"{FAMILIES[_family(seeds)]}: {way}",
+                    cell([point["bits_mw"] for point in seeds.values()], 3),
+                    cell(differences, 2, factor=1000) if differences else "no such size",
+                ]
+            )
+    head = ["", "way", "bits/mw", "NLL less that of uniform grids of the size, x 1000"]
+    return markdown(head, lines)
 
 
 def _all_points(results: Results) -> str:
@@ -135,9 +147,20 @@ def _all_points(results: Results) -> str:
                     cell([point["test_nll"] for point in seeds.values()], 4),
                     _change(ratios(seeds, before, "test")),
                     cell([point["test_accuracy"] for point in seeds.values()], 2, factor=100),
+                    str(len(seeds)),
                 ]
             )
-    return markdown(["", "way", "bits/mw", "NLL", "change, %", "accuracy, %"], lines)
+    return markdown(["", "way", "bits/mw", "NLL", "change, %", "accuracy, %", "seeds"], lines)
+
+
+def _left_out(results: Results) -> list[str]:
+    """Says which runs of the study these results lack."""
+    if not results["left_out"]:
+        return []
+    return [
+        "These results are reduced: ways with fewer seeds, and the following, were left out for "
+        f"want of processor time; the command runs them all. {'; '.join(results['left_out'])}."
+    ]
 
 
 def _family(seeds: Seeds) -> str:
@@ -161,11 +184,15 @@ def _curves(ways: dict[str, Seeds], family: str) -> dict[int, Curve]:
     return {seed: sorted(curve) for seed, curve in curves.items()}
 
 
-def _difference(ours: dict[int, Curve], theirs: dict[int, Curve], *, bits: float) -> str:
-    """Difference of two families at a size, or nothing where one has no points around it."""
-    pairs = [(_at(ours[seed], bits), _at(theirs[seed], bits)) for seed in ours]
-    differences = [one - other for one, other in pairs if one is not None and other is not None]
-    return cell(differences, 2, factor=1000) if len(differences) == len(ours) else ""
+def _differences(seeds: Seeds, curves: dict[int, Curve]) -> list[float]:
+    """Test NLL less the curve's at the same size, a figure a seed; none if one is outside it."""
+    found = []
+    for seed, point in seeds.items():
+        nll = _at(curves[seed], point["bits_mw"])
+        if nll is None:
+            return []
+        found.append(point["test_nll"] - nll)
+    return found
 
 
 def _at(curve: Curve, bits: float) -> float | None:
