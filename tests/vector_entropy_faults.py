@@ -162,6 +162,9 @@ def faults() -> Iterator[tuple[str, Status, str, bytes, str]]:
         yield f"entropy_{name}", CONTENT, detail, data, "verify"
     data = _edited(base(profile="mcu"), tables(code(TWELVE, values=13)))
     yield "entropy_length_12_mcu", TABLE, "a codeword of 12 bits in the mcu profile", data, "open"
+    for name, detail, edit in MCU:
+        data = _edited(base(profile="mcu"), edit)
+        yield f"entropy_{name}_mcu", RECORD, f"{detail} in the mcu profile", data, "open"
 
 
 def _edited(draft: Draft, edit: Edit) -> bytes:
@@ -170,6 +173,10 @@ def _edited(draft: Draft, edit: Edit) -> bytes:
 
 
 KIND2 = (2, classes())
+MCU = [
+    ("three_codes", "three prefix codes", tables(KIND2, *[THREE] * 3)),
+    ("joint_four_codes", "two prefix codes a set", tables(KIND2, *[THREE] * 4, tensor=JOINT)),
+]
 TWELVE = lengths(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12)
 TRIPLES = code(lengths(*[3] * 8), group=3, values=2)  # five of them for 14 codes
 TWO_OF_1089 = b"\x21" + bytes(272)  # lengths 1, 1 and zeros: complete, but for their number

@@ -24,6 +24,7 @@ from edgeens.container.layout import (
     MAX_SYMBOLS,
     MAX_TABLES,
     MAX_TABLES_SIZE,
+    MCU_TABLES,
 )
 from edgeens.container.prefix import PrefixCode, fit_code
 
@@ -32,8 +33,8 @@ Codes = NDArray[np.int8]
 # Classes cost a table each and three bits a row and column: nothing for fewer codes than these.
 _CLASSES_FROM = 2048
 
-# Numbers of tables worth trying; a microcontroller holds two at a time.
-_CLASS_TABLES = {"desktop": (MAX_CLASS_TABLES, 4, 2), "mcu": (2,)}
+# Numbers of tables worth trying.
+_CLASS_TABLES = {"desktop": (MAX_CLASS_TABLES, 4, 2), "mcu": (MCU_TABLES,)}
 
 # With one table, or one a row, a decoder takes several codes a look-up, if there are enough of them
 # to make tables for that. Half the time is worth a few bytes: classes must save so much.

@@ -54,6 +54,7 @@ MAX_GROUP: Final = 4
 MAX_SYMBOLS: Final = 1024
 MAX_CLASS: Final = 7  # of a row or of a column
 MAX_CLASS_TABLES: Final = 8  # C
+MCU_TABLES: Final = 2  # prefix codes that a tensor names in the mcu profile
 LENGTH_LIMITS: Final = {"desktop": 12, "mcu": 11}
 PARTS: Final = {"desktop": 4, "mcu": 1}
 PARTS_FROM: Final = 1024  # positions of the shortest block that is cut into parts

@@ -77,7 +77,7 @@ def open_tensors(
         _check_record(record, header, where)
         named = None
         if record.coder != FIXED and record.method in (PLAIN, JOINT, DRAWN):
-            named = tensor_tables(record, tables, where)
+            named = tensor_tables(record, tables, where, profile=header.profile)
         stored_scales = _open_scales(record, scales, before, where)
         start = tensors_end(tensors, header)
         blocks = _open_blocks(record, index, before, start, header, where)

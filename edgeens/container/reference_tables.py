@@ -16,6 +16,7 @@ from edgeens.container.layout import (
     MAX_CLASS_TABLES,
     MAX_GROUP,
     MAX_SYMBOLS,
+    MCU_TABLES,
     METHODS,
     PREFIX_CODE,
     PROFILES,
@@ -208,7 +209,9 @@ def _open_filter(body: bytes, elements: int, where: str) -> StoredFilter:
     return StoredFilter(columns, tuple(lags), tuple(of_sets), tuple(of_columns))
 
 
-def tensor_tables(record: TensorRecord, tables: Sequence[Table], where: str) -> TensorTables:
+def tensor_tables(
+    record: TensorRecord, tables: Sequence[Table], where: str, *, profile: int
+) -> TensorTables:
     """The tables that a record names (S5.3, S5.4), for step 7.2."""
 
     def need(holds: bool, what: str) -> None:
@@ -232,6 +235,8 @@ def tensor_tables(record: TensorRecord, tables: Sequence[Table], where: str) -> 
     count = len(codes) // 2 if joint else len(codes)
     most = MAX_CLASS_TABLES if classes else 1
     need(count <= most, f"it names {count} prefix codes, for classes 0 to {most - 1}")
+    small = profile == PROFILES["mcu"]
+    need(not small or len(codes) <= MCU_TABLES, f"in the mcu profile it names {len(codes)} codes")
     need(classes is None or all(code.group == 1 for code in codes), "classes, and groups of codes")
     first, others = tuple(codes[:count]), tuple(codes[-count:])
     if classes is None:

@@ -42,7 +42,7 @@ static bool size_fits(const eens_tensor *tensor, uint32_t n, uint32_t size) {
         return size >= (tensor->method == EENS_JOINT ? 4 * members : 8 * lanes);
     }
     if (tensor->coder != EENS_FIXED || tensor->method == EENS_JOINT) {
-        return size >= 1;
+        return true; /* it is not empty */
     }
     if (tensor->method == EENS_SHARED) {
         uint32_t most = 6 + 2 * n + 2 * eens_ceil8(n * eens_pattern_bits(members)) +
@@ -53,30 +53,24 @@ static bool size_fits(const eens_tensor *tensor, uint32_t n, uint32_t size) {
     return size == lanes * (4 + eens_lane_bytes(tensor, n));
 }
 
-eens_status eens_block_check(const eens_file *file, const eens_tensor *tensor, uint32_t block,
-                             uint32_t begin, uint32_t end) {
-    /* data_offset <= size */
-    bool fits = begin < end && end <= (eens_offset)file->size - (eens_offset)tensor->data_offset &&
-                size_fits(tensor, eens_block_count_at(tensor, block), end - begin);
-    return fits ? EENS_OK : EENS_ERR_INDEX;
-}
-
 eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint32_t block,
                           eens_block *found) {
-    uint32_t ends[4] = {0}; /* the entry before, of which the end is this one's beginning; this one */
-    uint32_t skip = block != 0 ? 0 : 1;
-    uint32_t entry = tensor->first_block + block - 1 + skip; /* the head is below 2^28 bytes */
-    if (!eens_fetch_words(file, file->index_offset + EENS_ENTRY_BYTES * entry, 4 - 2 * skip,
-                          ends + 2 * skip)) {
+    uint32_t begin = 0; /* the end of the block before */
+    uint32_t entry[2];  /* end, CRC */
+    uint32_t offset = file->index_offset + EENS_ENTRY_BYTES * (tensor->first_block + block);
+    if ((block != 0 && !eens_fetch_words(file, offset - EENS_ENTRY_BYTES, 1, &begin)) ||
+        !eens_fetch_words(file, offset, 2, entry)) {
         return EENS_ERR_READ;
     }
-    uint32_t begin = ends[0];
-    uint32_t end = ends[2];
-    found->crc = ends[3];
+    found->crc = entry[1];
     found->offset = (eens_offset)tensor->data_offset + begin;
-    found->size = end - begin;
+    found->size = entry[0] - begin;
     found->first = block * tensor->block_positions;
     found->count = eens_block_count_at(tensor, block);
-    /* Checked when the file was opened, but storage may have changed or misread since. */
-    return eens_block_check(file, tensor, block, begin, end);
+    /* Also after the file was opened, as storage may have changed or misread since. data_offset is at
+     * most the file's size. */
+    bool fits = begin < entry[0] &&
+                entry[0] <= (eens_offset)file->size - (eens_offset)tensor->data_offset &&
+                size_fits(tensor, found->count, found->size);
+    return fits ? EENS_OK : EENS_ERR_INDEX;
 }

@@ -2,17 +2,32 @@
  * file that the tensors before it have left. */
 #include "eens_entropy.h"
 
+/* Below eens_tables_check the stack is deepest: nothing that the other checks keep may lie there. */
+#if defined(EENS_NO_ENTROPY)
+#define CHECK static
+#else
+#define CHECK EENS_APART
+#endif
+
+/* Takes count things from number first on, where so many of all are used up; false: they are not the
+ * next ones, or not there. */
+static bool take(uint32_t *used, uint32_t all, uint32_t first, uint32_t count) {
+    if (first != *used || count > all - first) {
+        return false;
+    }
+    *used += count;
+    return true;
+}
+
 /* S12, 7.1. */
 static eens_status check_name(const eens_file *file, const eens_tensor *tensor, eens_head *head) {
-    if (tensor->name_offset != head->names_used || tensor->name_size < 1 ||
-        tensor->name_size > EENS_MAX_NAME ||
-        tensor->name_size > file->names_size - head->names_used) {
+    uint32_t size = tensor->name_size;
+    if (size - 1 >= EENS_MAX_NAME ||
+        !take(&head->names_used, file->names_size, tensor->name_offset, size)) {
         return EENS_ERR_NAME;
     }
-    eens_status status =
-        eens_name_check(file, tensor->name_offset, tensor->name_size, head->previous_size);
-    head->names_used += tensor->name_size;
-    head->previous_size = tensor->name_size;
+    eens_status status = eens_name_check(file, tensor->name_offset, size, head->previous_size);
+    head->previous_size = size;
     return status;
 }
 
@@ -29,10 +44,10 @@ static bool scale_count_fits(const eens_tensor *tensor) {
 }
 
 /* S12, 7.3. */
-static eens_status check_scales(const eens_file *file, const eens_tensor *tensor,
-                                        eens_head *head) {
-    if (tensor->scale_index != head->scales_used || !scale_count_fits(tensor) ||
-        tensor->scale_count > file->scale_count - head->scales_used) {
+CHECK eens_status check_scales(const eens_file *file, const eens_tensor *tensor,
+                                    eens_head *head) {
+    if (!scale_count_fits(tensor) ||
+        !take(&head->scales_used, file->scale_count, tensor->scale_index, tensor->scale_count)) {
         return EENS_ERR_SCALE;
     }
     for (uint32_t i = 0; i < tensor->scale_count; i++) {
@@ -45,44 +60,35 @@ static eens_status check_scales(const eens_file *file, const eens_tensor *tensor
             return EENS_ERR_SCALE;
         }
     }
-    head->scales_used += tensor->scale_count;
     return EENS_OK;
 }
 
 /* S12, 7.4. */
-static eens_status check_blocks(const eens_file *file, const eens_tensor *tensor,
-                                        eens_head *head, eens_where *where) {
-    uint32_t begin = 0;
-    if (tensor->first_block != head->blocks_used || tensor->data_offset != head->data_end ||
-        tensor->block_count > file->block_count - head->blocks_used) {
+CHECK eens_status check_blocks(const eens_file *file, const eens_tensor *tensor,
+                                    eens_head *head) {
+    if (tensor->data_offset != head->data_end ||
+        !take(&head->blocks_used, file->block_count, tensor->first_block, tensor->block_count)) {
         return EENS_ERR_INDEX;
     }
     for (uint32_t i = 0; i < tensor->block_count; i++) {
-        uint32_t end;
-        if (!eens_fetch_words(
-                file, file->index_offset + EENS_ENTRY_BYTES * (tensor->first_block + i), 1, &end)) {
-            return EENS_ERR_READ;
-        }
-        where->block = (int32_t)i;
-        eens_status status = eens_block_check(file, tensor, i, begin, end);
+        eens_block block;
+        head->where.block = (int32_t)i;
+        eens_status status = eens_block_at(file, tensor, i, &block);
         if (status != EENS_OK) {
             return status;
         }
-        begin = end;
+        head->data_end = block.offset + block.size;
     }
-    where->block = -1;
-    head->blocks_used += tensor->block_count;
-    head->data_end += begin;
+    head->where.block = -1;
     return EENS_OK;
 }
 
 /* Decoded bytes of a tensor (S4.3). */
 static uint64_t decoded_size(const eens_tensor *tensor) {
-    return (uint64_t)tensor->copies * tensor->elements * eens_dtype_bytes(tensor->dtype);
+    return (uint64_t)tensor->elements * (tensor->copies * eens_dtype_bytes(tensor->dtype));
 }
 
-eens_status eens_tensor_check(const eens_file *file, uint32_t index, uint64_t limit,
-                              eens_head *head, eens_where *where) {
+eens_status eens_tensor_check(const eens_file *file, uint32_t index, eens_head *head) {
     eens_tensor tensor;
     eens_status status = eens_record_load(file, index, &tensor);
     if (status == EENS_OK) {
@@ -100,9 +106,9 @@ eens_status eens_tensor_check(const eens_file *file, uint32_t index, uint64_t li
         status = check_scales(file, &tensor, head);
     }
     if (status == EENS_OK) {
-        status = check_blocks(file, &tensor, head, where);
+        status = check_blocks(file, &tensor, head);
     }
-    if (status == EENS_OK && limit != 0 && decoded_size(&tensor) > limit) {
+    if (status == EENS_OK && head->limit != 0 && decoded_size(&tensor) > head->limit) {
         status = EENS_ERR_LIMIT;
     }
     return status;

@@ -7,25 +7,20 @@
 #define PIECE EENS_FIELDS
 #define PIECE_BYTES (3 * PIECE / 8 + 1) /* that hold them, at any first bit */
 
-/* The two numbers of the head, and where the classes of the columns begin. */
-static eens_status load(const eens_file *file, const eens_table *table, eens_classes *classes) {
-    uint32_t head[2];
+/* Columns and rows. */
+static eens_status load_shape(const eens_file *file, const eens_table *table, uint32_t *shape) {
     if (table->size < HEAD_BYTES) {
         return EENS_ERR_TABLE;
     }
-    if (!eens_fetch_words(file, table->offset, 2, head)) {
+    if (!eens_fetch_words(file, table->offset, 2, shape)) {
         return EENS_ERR_READ;
     }
-    classes->file = file;
-    classes->columns = head[0];
-    classes->rows = head[1];
-    classes->columns_offset = table->offset + HEAD_BYTES;
-    return classes->columns != 0 && classes->rows != 0 ? EENS_OK : EENS_ERR_TABLE;
+    return shape[0] != 0 && shape[1] != 0 ? EENS_OK : EENS_ERR_TABLE;
 }
 
 eens_status eens_classes_check(const eens_file *file, const eens_table *table) {
-    eens_classes classes;
-    return load(file, table, &classes);
+    uint32_t shape[2];
+    return load_shape(file, table, shape);
 }
 
 eens_status eens_padding_check(const eens_file *file, uint32_t offset, uint32_t bits) {
@@ -41,12 +36,12 @@ eens_status eens_padding_check(const eens_file *file, uint32_t offset, uint32_t 
  * too often to look up several codes at a time; false: the storage could not be read. */
 #define LONG_ROW 64u
 
-static bool find_by_row(eens_classes *classes, uint32_t column_bytes) {
+static bool find_by_row(const eens_file *file, eens_classes *classes, uint32_t column_bytes) {
     uint8_t buffer[PIECE];
     classes->by_row = classes->columns >= LONG_ROW;
     for (uint32_t at = 0; at < column_bytes && classes->by_row; at += PIECE) {
         uint32_t part = column_bytes - at < PIECE ? column_bytes - at : PIECE;
-        const uint8_t *bytes = eens_view(classes->file, classes->columns_offset + at, part, buffer);
+        const uint8_t *bytes = eens_view(file, classes->offset + at, part, buffer);
         if (bytes == NULL) {
             return false;
         }
@@ -61,61 +56,64 @@ static bool find_by_row(eens_classes *classes, uint32_t column_bytes) {
 eens_status eens_classes_open(const eens_file *file, const eens_table *table,
                               const eens_tensor *tensor, eens_classes *classes) {
     uint32_t copies = tensor->method == EENS_DRAWN ? 1 : tensor->copies;
-    eens_status status = load(file, table, classes);
+    uint32_t shape[2];
+    eens_status status = load_shape(file, table, shape);
     if (status != EENS_OK) {
-        return status == EENS_ERR_TABLE ? EENS_ERR_RECORD : status;
+        return status;
     }
     /* More than 8 classes a byte of the table are too many: below, 32 bits hold all numbers of bits. */
     uint32_t most = 8 * table->size; /* a table is at most 2^24 bytes */
-    if (classes->columns > most || classes->rows > most / copies ||
-        tensor->elements / classes->columns != classes->rows ||
-        tensor->elements % classes->columns != 0) {
+    uint32_t columns = shape[0];
+    uint32_t rows = shape[1];
+    if (columns > most || rows > most / copies ||
+        (uint64_t)columns * rows != tensor->elements) {
         return EENS_ERR_RECORD;
     }
-    uint32_t column_bits = 3 * classes->columns;
-    uint32_t row_bits = 3 * copies * classes->rows;
+    uint32_t column_bits = 3 * columns;
+    uint32_t row_bits = 3 * copies * rows;
     uint32_t column_bytes = eens_ceil8(column_bits);
     if (table->size != HEAD_BYTES + column_bytes + eens_ceil8(row_bits)) {
         return EENS_ERR_RECORD;
     }
-    classes->rows_offset = classes->columns_offset + column_bytes;
-    status = eens_padding_check(file, classes->columns_offset, column_bits);
+    classes->columns = columns;
+    classes->offset = table->offset + HEAD_BYTES;
+    status = eens_padding_check(file, classes->offset, column_bits);
 #if !defined(EENS_SMALL)
-    if (status == EENS_OK && !find_by_row(classes, column_bytes)) {
+    if (status == EENS_OK && !find_by_row(file, classes, column_bytes)) {
         status = EENS_ERR_READ;
     }
 #endif
-    return status == EENS_OK ? eens_padding_check(file, classes->rows_offset, row_bits) : status;
+    return status == EENS_OK ? eens_padding_check(file, classes->offset + column_bytes, row_bits)
+                             : status;
 }
 
 bool eens_fields(const eens_file *file, uint32_t offset, uint32_t first, uint32_t count,
                  uint8_t *numbers) {
     uint8_t buffer[PIECE_BYTES];
-    uint32_t skip = 3 * first % 8;
-    eens_stream stream = {buffer, eens_ceil8(skip + 3 * count), skip};
-    const uint8_t *bytes = eens_view(file, offset + 3 * first / 8, stream.size, buffer);
-    stream.bytes = bytes;
-    for (uint32_t i = 0; bytes != NULL && i < count; i++) {
-        numbers[i] = (uint8_t)eens_take_bits(&stream, 3);
+    uint32_t at = 3 * first % 8;
+    const uint8_t *bytes =
+        eens_view(file, offset + 3 * first / 8, eens_ceil8(at + 3 * count), buffer);
+    if (bytes == NULL) {
+        return false;
     }
-    return bytes != NULL;
-}
-
-#if defined(EENS_SMALL)
-
-bool eens_classes_spread(eens_classes *classes, uint8_t *columns) {
-    (void)classes, (void)columns;
+    for (; count != 0; count--, at += 3) {
+        uint32_t field = bytes[at / 8];
+        if (at % 8 > 5) {
+            field |= (uint32_t)bytes[at / 8 + 1] << 8;
+        }
+        *numbers++ = (uint8_t)(field >> at % 8 & 7);
+    }
     return true;
 }
 
-#else
+#if !defined(EENS_SMALL)
 
-bool eens_classes_spread(eens_classes *classes, uint8_t *columns) {
+bool eens_classes_spread(const eens_file *file, eens_classes *classes, uint8_t *columns) {
     uint32_t count = classes->columns;
     classes->column_classes = columns;
     for (uint32_t at = 0; at < count; at += PIECE) {
         uint32_t part = count - at < PIECE ? count - at : PIECE;
-        if (!eens_fields(classes->file, classes->columns_offset, at, part, columns + at)) {
+        if (!eens_fields(file, classes->offset, at, part, columns + at)) {
             return false;
         }
     }
@@ -149,32 +147,50 @@ static void add_row(const uint8_t *columns, uint32_t row_class, uint32_t most, u
     }
 }
 
-/* count positions of one row, from this column on. */
-static bool row_numbers(const eens_classes *classes, uint32_t column, uint32_t row_class,
-                        uint32_t count, uint8_t *numbers) {
+/* count positions of one row, counted over all copies, from this column on. */
+static bool row_numbers(const eens_job *job, uint32_t row, uint32_t column, uint32_t count,
+                        uint8_t *numbers) {
+    const eens_classes *classes = &job->coding->classes;
     const uint8_t *columns = numbers;
+    uint8_t row_class;
+    if (!eens_fields(job->file, eens_rows_offset(classes), row, 1, &row_class)) {
+        return false;
+    }
 #if defined(EENS_SMALL)
-    if (!eens_fields(classes->file, classes->columns_offset, column, count, numbers)) {
+    if (!eens_fields(job->file, classes->offset, column, count, numbers)) {
         return false;
     }
 #else
     columns = classes->column_classes + column;
 #endif
-    add_row(columns, row_class, classes->most, count, numbers);
+    add_row(columns, row_class, job->coding->table_count - 1u, count, numbers);
     return true;
 }
 
-bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first, uint32_t count,
+#if defined(EENS_SMALL)
+
+uint32_t eens_classes_some(const eens_job *job, uint32_t copy, uint32_t first, uint32_t count,
+                           uint8_t *numbers) {
+    uint32_t columns = job->coding->classes.columns;
+    uint32_t row = copy * (job->tensor->elements / columns) + first / columns;
+    uint32_t column = first % columns;
+    uint32_t left = columns - column;
+    count = count < EENS_FIELDS ? count : EENS_FIELDS;
+    count = count < left ? count : left;
+    return row_numbers(job, row, column, count, numbers) ? count : 0;
+}
+
+#else
+
+bool eens_classes_at(const eens_job *job, uint32_t copy, uint32_t first, uint32_t count,
                      uint8_t *numbers) {
-    uint32_t row = first / classes->columns;
-    uint32_t column = first % classes->columns;
+    uint32_t columns = job->coding->classes.columns;
+    uint32_t row = copy * (job->tensor->elements / columns) + first / columns;
+    uint32_t column = first % columns;
     while (count != 0) {
-        uint32_t left = classes->columns - column;
+        uint32_t left = columns - column;
         uint32_t part = left < count ? left : count;
-        uint8_t row_class;
-        if (!eens_fields(classes->file, classes->rows_offset, copy * classes->rows + row, 1,
-                          &row_class) ||
-            !row_numbers(classes, column, row_class, part, numbers)) {
+        if (!row_numbers(job, row, column, part, numbers)) {
             return false;
         }
         numbers += part;
@@ -184,5 +200,7 @@ bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first,
     }
     return true;
 }
+
+#endif
 
 #endif

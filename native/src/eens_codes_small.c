@@ -25,7 +25,7 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
                               const eens_codes_ready *code, uint8_t *ready) {
     eens_length_reader reader;
     eens_prefix prefix;
-    eens_status status = eens_prefix_check(file, table, code->width, &prefix);
+    eens_status status = eens_prefix_check(file, table, &prefix);
     if (status == EENS_OK && eens_ready_bytes(&prefix, code) > code->stride) {
         status = EENS_ERR_TABLE;
     }
@@ -100,9 +100,9 @@ static eens_status take_part(const eens_job *job, const eens_codes_ready *code, 
         if (coding->classes.columns != 0) {
             if (i == chunk) {
                 i = 0;
-                chunk = end - begin < EENS_CLASS_CHUNK ? end - begin : EENS_CLASS_CHUNK;
-                if (!eens_classes_at(&coding->classes, copy, job->block.first + begin, chunk,
-                                     coding->chunk)) {
+                chunk = eens_classes_some(job, copy, job->block.first + begin, end - begin,
+                                          coding->chunk);
+                if (chunk == 0) {
                     return EENS_ERR_READ;
                 }
             }

@@ -3,7 +3,7 @@
 #include "eens_vector.h"
 
 /* The type of the output's elements; 0: the tensor cannot be had in this format. */
-EENS_APART uint8_t type_of(const eens_tensor *tensor, int32_t format) {
+static uint8_t type_of(const eens_tensor *tensor, int32_t format) {
     static const uint8_t types[] = {0, EENS_INT8, EENS_INT16, EENS_FLOAT32, EENS_FLOAT16};
     if (format == EENS_AS_VALUES) {
         return tensor->dtype;
@@ -14,8 +14,7 @@ EENS_APART uint8_t type_of(const eens_tensor *tensor, int32_t format) {
 /* Whether this build makes codes into values of this type. */
 static bool has_values_of(const eens_tensor *tensor, uint8_t type) {
 #if defined(EENS_ONLY_FLOAT32)
-    return tensor->bits == 0 ||
-           (type != EENS_FLOAT16 && type != EENS_BFLOAT16 && type != EENS_DOUBLE);
+    return tensor->bits == 0 || type < EENS_FLOAT16; /* codes become only floats and int8, int16 */
 #else
     (void)tensor, (void)type;
     return true;
@@ -39,7 +38,7 @@ static eens_status plan_request(const eens_file *file, const eens_tensor *tensor
     job->element = (uint8_t)eens_dtype_bytes(job->type);
     if (job->element == 0 || request->first_block > tensor->block_count ||
         request->block_count > tensor->block_count - request->first_block ||
-        request->member < EENS_ALL_MEMBERS || request->member >= file->member_count) {
+        (uint32_t)request->member + 1 > file->member_count) { /* all members: -1 */
         return EENS_ERR_ARGUMENT;
     }
     bool all = request->member == EENS_ALL_MEMBERS;
@@ -110,10 +109,8 @@ eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor
     if (eens_is_in_memory(file) || status != EENS_OK) {
         return status;
     }
-    /* Blocks of lanes of one size shrink only at the tensor's end. */
-    bool alike = tensor->method != EENS_SHARED && tensor->coder == EENS_FIXED;
     uint32_t most = 0;
-    for (uint32_t i = 0; i < (alike ? 1 : tensor->block_count); i++) {
+    for (uint32_t i = 0; i < tensor->block_count; i++) {
         uint32_t part = 0;
         status = eens_block_at(file, tensor, i, &block);
         if (status == EENS_OK) {
@@ -225,7 +222,7 @@ static eens_status prepare(const eens_request *request, void *output, size_t out
     job->coding = NULL;
     job->output = output;
     job->way = eens_way(size);
-    return (uintptr_t)output % job->element == 0 ? EENS_OK : EENS_ERR_ARGUMENT;
+    return ((uintptr_t)output & (job->element - 1u)) == 0 ? EENS_OK : EENS_ERR_ARGUMENT;
 }
 
 #if !defined(EENS_NO_ENTROPY)

@@ -88,7 +88,7 @@ static eens_status decode_stream(const eens_job *job, uint32_t set, uint32_t cop
         eens_code_stream_decode(job, &coding->codes_ready[set], copy, bytes, size, codes);
 #if !defined(EENS_NO_FILTER)
     if (status == EENS_OK &&
-        !eens_unfilter(&coding->filters[set], job->block.first, job->block.count, codes)) {
+        !eens_unfilter(job, set, codes)) {
         status = EENS_ERR_READ;
     }
 #endif

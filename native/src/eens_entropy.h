@@ -18,6 +18,7 @@
 #define EENS_COUNTS (EENS_LONGEST + 1) /* for numbers of codewords by their lengths */
 #define EENS_MAX_SYMBOLS 1024u
 #define EENS_MAX_CLASS_TABLES 8u /* C of S5.3 */
+#define EENS_MCU_TABLES 2u       /* of kind 1 that a tensor may have in the mcu profile */
 #define EENS_PARTS 4u            /* of a code stream */
 #define EENS_TAPS 4u             /* of a filter (S5.4) */
 #define EENS_SETS 8u             /* or one */
@@ -66,7 +67,6 @@ typedef struct eens_prefix {
     int8_t low;
     uint8_t group;   /* g */
     uint8_t longest; /* length; 0: the one symbol takes no bits */
-    uint16_t mean;   /* length, if symbols occur as often as their lengths say; times 2^12 */
     uint16_t counts[EENS_COUNTS]; /* of symbols, by their lengths; of length 0 only if A = 1 */
 } eens_prefix;
 
@@ -78,8 +78,8 @@ typedef struct eens_codes_ready {
     uint16_t values; /* A and low, used only for groups of more than one code */
     int8_t low;
     uint8_t group;
-    uint8_t width; /* the longest length of all */
 #if !defined(EENS_SMALL)
+    uint8_t width; /* the longest length of all */
     uint8_t entry; /* bytes of an entry of a table of groups of codes; 0: there is none */
     uint8_t most;  /* codes that such an entry gives at most */
     uint8_t index; /* bits that such an entry is looked up by, at least width */
@@ -88,17 +88,18 @@ typedef struct eens_codes_ready {
 
 /* The classes of a tensor's positions (S5.2); columns 0: it has none. */
 typedef struct eens_classes {
-    const eens_file *file;
-    uint32_t columns_offset; /* of the columns' classes; the head is below 2^28 bytes */
-    uint32_t rows_offset;
+    uint32_t offset; /* of the columns' classes; the head is below 2^28 bytes */
 #if !defined(EENS_SMALL)
     const uint8_t *column_classes; /* the columns' classes, a byte each */
     bool by_row;                   /* all of them 0, and rows are long */
 #endif
     uint32_t columns;
-    uint32_t rows;
-    uint8_t most; /* the largest class that has a table of its own: C - 1 */
 } eens_classes;
+
+/* Where the classes of the rows begin. */
+static inline uint32_t eens_rows_offset(const eens_classes *classes) {
+    return classes->offset + eens_ceil8(3 * classes->columns);
+}
 
 /* Whether tables change only between rows, and rows are long. */
 static inline bool eens_has_row_tables(const eens_classes *classes) {
@@ -112,15 +113,18 @@ static inline bool eens_has_row_tables(const eens_classes *classes) {
 
 /* A filter (S5.4); columns 0: there is none. */
 typedef struct eens_filter {
-    const eens_file *file;
 #if defined(EENS_FILTER_FAST)
     const uint8_t *column_sets; /* the columns' sets, a byte each */
     uint8_t *past;              /* room for sixteen rows and for what stands before them */
 #endif
     uint32_t columns;
-    uint32_t offset; /* of the table's body, in the file */
-    uint8_t sets;
+    uint32_t offset : 31; /* of the table's body, in the file: the head is below 2^28 bytes */
+    uint32_t one_set : 1;
 } eens_filter;
+
+static inline uint32_t eens_filter_sets(const eens_filter *filter) {
+    return filter->one_set != 0 ? 1 : EENS_SETS;
+}
 
 /* Its lags, and as many sets of weights as it has. */
 typedef struct eens_taps {
@@ -158,9 +162,8 @@ typedef struct eens_length_reader {
 } eens_length_reader;
 
 /* eens_prefix.c: reads a prefix code from the file and checks all of it (S5.1); status TABLE if it
- * is malformed. most: the longest length allowed. */
-eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
-                              eens_prefix *prefix);
+ * is malformed. */
+eens_status eens_prefix_check(const eens_file *file, const eens_table *table, eens_prefix *prefix);
 /* The lengths of a code that has more than one symbol. The next one is in reader->length; above
  * most, or below 0: TABLE. */
 void eens_lengths_begin(eens_length_reader *reader, const eens_file *file,
@@ -201,10 +204,25 @@ eens_status eens_classes_open(const eens_file *file, const eens_table *table,
                               const eens_tensor *tensor, eens_classes *classes);
 /* Keeps the columns' classes in these bytes, one for each column; in a small build it does nothing.
  * False, here and below: the storage could not be read. */
-bool eens_classes_spread(eens_classes *classes, uint8_t *columns);
-/* The numbers of the tables of count positions from position first on. */
-bool eens_classes_at(const eens_classes *classes, uint32_t copy, uint32_t first, uint32_t count,
+#if defined(EENS_SMALL)
+static inline bool eens_classes_spread(const eens_file *file, eens_classes *classes,
+                                       uint8_t *columns) {
+    (void)file, (void)classes, (void)columns;
+    return true;
+}
+#else
+bool eens_classes_spread(const eens_file *file, eens_classes *classes, uint8_t *columns);
+#endif
+/* The numbers of the tables of count positions of the tensor from position first on; in a small
+ * build, of as many of them as it can find at once: how many those are, 0 where the storage could not
+ * be read. */
+#if defined(EENS_SMALL)
+uint32_t eens_classes_some(const eens_job *job, uint32_t copy, uint32_t first, uint32_t count,
+                           uint8_t *numbers);
+#else
+bool eens_classes_at(const eens_job *job, uint32_t copy, uint32_t first, uint32_t count,
                      uint8_t *numbers);
+#endif
 
 /* Up to EENS_FIELDS fields of 3 bits, from number first on of those that begin at offset; one a
  * byte. */
@@ -214,26 +232,35 @@ bool eens_fields(const eens_file *file, uint32_t offset, uint32_t first, uint32_
 /* That the last byte of a stream of so many bits has no others; else RECORD. */
 eens_status eens_padding_check(const eens_file *file, uint32_t offset, uint32_t bits);
 
-/* eens_filter.c (S5.4, S10.4): the filter that a tensor names; RECORD if it does not fit. */
-eens_status eens_filter_open(const eens_file *file, uint32_t number, const eens_tensor *tensor,
-                             eens_filter *filter);
-bool eens_filter_taps(const eens_filter *filter, eens_taps *taps);
+/* eens_filter.c (S5.4, S10.4): a filter that a tensor names; RECORD if it does not fit. */
+#if defined(EENS_NO_FILTER)
+static inline eens_status eens_filter_open(const eens_file *file, const eens_table *table,
+                                           const eens_tensor *tensor, eens_filter *filter) {
+    (void)file, (void)table, (void)tensor, (void)filter;
+    return EENS_ERR_UNSUPPORTED; /* never asked for: the tensor is refused before */
+}
+#else
+eens_status eens_filter_open(const eens_file *file, const eens_table *table,
+                             const eens_tensor *tensor, eens_filter *filter);
+#endif
+bool eens_filter_taps(const eens_file *file, const eens_filter *filter, eens_taps *taps);
 /* Bytes of workspace, and takes them. */
 #if defined(EENS_FILTER_FAST)
 size_t eens_filter_bytes(const eens_filter *filter);
-bool eens_filter_spread(eens_filter *filter, uint8_t *room);
+bool eens_filter_spread(const eens_file *file, eens_filter *filter, uint8_t *room);
 #else
 static inline size_t eens_filter_bytes(const eens_filter *filter) {
     (void)filter;
     return 0;
 }
-static inline bool eens_filter_spread(eens_filter *filter, uint8_t *room) {
-    (void)filter, (void)room;
+static inline bool eens_filter_spread(const eens_file *file, eens_filter *filter,
+                                      uint8_t *room) {
+    (void)file, (void)filter, (void)room;
     return true;
 }
 #endif
-/* The residuals of count positions from position first on, all of a block, into their numbers. */
-bool eens_unfilter(const eens_filter *filter, uint32_t first, uint32_t count, int8_t *codes);
+/* The residuals of all positions of the block into their numbers, by the filter of a set of tables. */
+bool eens_unfilter(const eens_job *job, uint32_t set, int8_t *codes);
 /* eens_filter_fast.c: as many as it can take of them, from the beginning of a row on. */
 uint32_t eens_unfilter_rows(const eens_filter *filter, const eens_taps *taps, uint32_t count,
                             int8_t *codes);

@@ -8,66 +8,58 @@
 #define WEIGHTS_AT (LAGS_AT + 2 * EENS_TAPS)
 #define SET_BYTES EENS_TAPS /* weights */
 
-eens_status eens_filter_open(const eens_file *file, uint32_t number, const eens_tensor *tensor,
-                             eens_filter *filter) {
-    eens_table table;
-    uint8_t buffer[LAGS_AT];
-    eens_status status = eens_table_at(file, number, &table);
-    if (status != EENS_OK) {
-        return status;
-    }
-    if (table.kind != EENS_FILTER || table.size < WEIGHTS_AT + SET_BYTES) {
+_Static_assert(offsetof(eens_taps, weights) == WEIGHTS_AT - LAGS_AT &&
+                   sizeof(eens_taps) == WEIGHTS_AT - LAGS_AT + EENS_SETS * SET_BYTES,
+               "eens_taps has the layout of a table");
+
+eens_status eens_filter_open(const eens_file *file, const eens_table *table,
+                             const eens_tensor *tensor, eens_filter *filter) {
+    if (table->kind != EENS_FILTER || table->size < WEIGHTS_AT + SET_BYTES) {
         return EENS_ERR_RECORD;
     }
-    const uint8_t *columns = eens_view(file, table.offset, LAGS_AT, buffer);
-    if (columns == NULL) {
+    if (!eens_fetch_words(file, table->offset, 1, &filter->columns)) {
         return EENS_ERR_READ;
     }
-    filter->file = file;
-    filter->offset = table.offset;
-    filter->columns = eens_load32(columns);
-    filter->sets = table.size == WEIGHTS_AT + SET_BYTES ? 1 : EENS_SETS;
-    if (filter->columns == 0 || tensor->elements % filter->columns != 0) {
+    filter->offset = table->offset & 0x7FFFFFFFu;
+    filter->one_set = table->size == WEIGHTS_AT + SET_BYTES;
+    uint32_t columns = filter->columns;
+    if (columns == 0 || tensor->elements % columns != 0) {
         return EENS_ERR_RECORD;
     }
-    if (filter->sets == 1) {
+    if (filter->one_set != 0) {
         return EENS_OK;
     }
-    uint64_t bits = 3 * (uint64_t)filter->columns;
+    /* More than 8 columns a byte of the table are too many: then 32 bits hold the number of bits. */
     uint32_t sets_at = WEIGHTS_AT + EENS_SETS * SET_BYTES;
-    return table.size == sets_at + (bits + 7) / 8
-               ? eens_padding_check(file, table.offset + sets_at, (uint32_t)bits)
-               : EENS_ERR_RECORD;
+    if (columns > 8 * table->size || table->size != sets_at + eens_ceil8(3 * columns)) {
+        return EENS_ERR_RECORD;
+    }
+    return eens_padding_check(file, table->offset + sets_at, 3 * columns);
 }
 
 /* The sets of up to EENS_FIELDS columns from this one on, one a byte. */
-static bool sets_at(const eens_filter *filter, uint32_t column, uint32_t count, uint8_t *sets) {
+static bool sets_at(const eens_file *file, const eens_filter *filter, uint32_t column,
+                    uint32_t count, uint8_t *sets) {
 #if defined(EENS_FILTER_FAST)
     if (filter->column_sets != NULL) {
         memcpy(sets, filter->column_sets + column, count);
         return true;
     }
 #endif
-    if (filter->sets == 1) {
+    if (filter->one_set != 0) {
         memset(sets, 0, count);
         return true;
     }
-    return eens_fields(filter->file, filter->offset + WEIGHTS_AT + EENS_SETS * SET_BYTES, column,
-                       count, sets);
+    return eens_fields(file, filter->offset + WEIGHTS_AT + EENS_SETS * SET_BYTES, column, count,
+                       sets);
 }
 
-bool eens_filter_taps(const eens_filter *filter, eens_taps *taps) {
-    uint32_t weights = filter->sets * SET_BYTES;
-    if (!eens_fetch(filter->file, filter->offset + WEIGHTS_AT, weights, taps->weights)) {
-        return false;
-    }
-    uint8_t buffer[2 * EENS_TAPS];
-    const uint8_t *lags =
-        eens_view(filter->file, filter->offset + LAGS_AT, sizeof buffer, buffer);
-    for (uint32_t t = 0; t < EENS_TAPS && lags != NULL; t++) {
-        taps->lags[t] = (uint16_t)eens_load16(lags + 2 * t);
-    }
-    return lags != NULL;
+bool eens_filter_taps(const eens_file *file, const eens_filter *filter, eens_taps *taps) {
+    /* The struct has the layout of the table. */
+    uint32_t size = WEIGHTS_AT - LAGS_AT + eens_filter_sets(filter) * SET_BYTES;
+    bool is_read = eens_fetch(file, filter->offset + LAGS_AT, size, taps);
+    eens_to_machine_order(taps->lags, EENS_TAPS, 2);
+    return is_read;
 }
 
 #if defined(EENS_FILTER_FAST)
@@ -85,7 +77,7 @@ size_t eens_filter_bytes(const eens_filter *filter) {
     return is_kept(filter) ? past_bytes(filter) + filter->columns : 0;
 }
 
-bool eens_filter_spread(eens_filter *filter, uint8_t *room) {
+bool eens_filter_spread(const eens_file *file, eens_filter *filter, uint8_t *room) {
     if (!is_kept(filter)) {
         return true;
     }
@@ -93,7 +85,7 @@ bool eens_filter_spread(eens_filter *filter, uint8_t *room) {
     room += past_bytes(filter);
     for (uint32_t at = 0; at < filter->columns; at += EENS_FIELDS) {
         uint32_t left = filter->columns - at;
-        if (!sets_at(filter, at, left < EENS_FIELDS ? left : EENS_FIELDS, room + at)) {
+        if (!sets_at(file, filter, at, left < EENS_FIELDS ? left : EENS_FIELDS, room + at)) {
             return false;
         }
     }
@@ -120,14 +112,14 @@ static void unfilter_piece(const eens_taps *taps, const uint8_t *sets, uint32_t 
 }
 
 /* Positions begin to end of the block, of which begin stands in this column. */
-static bool unfilter_some(const eens_filter *filter, const eens_taps *taps, uint32_t column,
-                          uint32_t begin, uint32_t end, int8_t *codes) {
+static bool unfilter_some(const eens_file *file, const eens_filter *filter, const eens_taps *taps,
+                          uint32_t column, uint32_t begin, uint32_t end, int8_t *codes) {
     uint8_t sets[EENS_FIELDS];
     while (begin < end) {
         uint32_t part = filter->columns - column;
         part = part < EENS_FIELDS ? part : EENS_FIELDS;
         part = part < end - begin ? part : end - begin;
-        if (!sets_at(filter, column, part, sets)) {
+        if (!sets_at(file, filter, column, part, sets)) {
             return false;
         }
         unfilter_piece(taps, sets, column, begin, part, codes);
@@ -138,27 +130,29 @@ static bool unfilter_some(const eens_filter *filter, const eens_taps *taps, uint
     return true;
 }
 
-bool eens_unfilter(const eens_filter *filter, uint32_t first, uint32_t count, int8_t *codes) {
+bool eens_unfilter(const eens_job *job, uint32_t set, int8_t *codes) {
+    const eens_filter *filter = &job->coding->filters[set];
+    uint32_t count = job->block.count;
     eens_taps taps;
     if (filter->columns == 0) {
         return true;
     }
-    if (!eens_filter_taps(filter, &taps)) {
+    if (!eens_filter_taps(job->file, filter, &taps)) {
         return false;
     }
-    uint32_t column = first % filter->columns;
+    uint32_t column = job->block.first % filter->columns;
     uint32_t begin = 0;
 #if defined(EENS_FILTER_FAST)
     uint32_t cut = column != 0 ? filter->columns - column : 0; /* of a row of the block before */
     if (cut < count) {
-        if (!unfilter_some(filter, &taps, column, 0, cut, codes)) {
+        if (!unfilter_some(job->file, filter, &taps, column, 0, cut, codes)) {
             return false;
         }
         begin = cut + eens_unfilter_rows(filter, &taps, count - cut, codes + cut);
         column = 0;
     }
 #endif
-    return unfilter_some(filter, &taps, column, begin, count, codes);
+    return unfilter_some(job->file, filter, &taps, column, begin, count, codes);
 }
 
 #endif

@@ -178,7 +178,7 @@ static void make_ready(const eens_filter *filter, const eens_taps *taps, eens_re
         if (taps->lags[t] - 1u >= filter->columns - 1) {
             continue;
         }
-        for (uint32_t set = 0; set < filter->sets; set++) {
+        for (uint32_t set = 0; set < eens_filter_sets(filter); set++) {
             uint16_t weight = (uint16_t)(4 * taps->weights[set][t]);
             of->weights[set][of->count] = (numbers){0} + weight;
         }

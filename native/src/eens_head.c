@@ -19,7 +19,7 @@ static void order_fields(eens_file *file) {
 /* S12, 1 to 3. */
 static eens_status load_header(eens_file *file, uint32_t *crc) {
     static const uint8_t magic[8] = {0x8A, 0x45, 0x45, 0x4E, 0x53, 0x0D, 0x0A, 0x1A};
-    uint64_t size = file->size;
+    eens_offset size = (eens_offset)file->size;
     size_t part = size < EENS_HEADER_BYTES ? (size_t)size : EENS_HEADER_BYTES;
     if (!eens_fetch(file, 0, part, file)) {
         return EENS_ERR_READ;
@@ -41,16 +41,17 @@ static eens_status load_header(eens_file *file, uint32_t *crc) {
     if (file->major != 1) {
         return EENS_ERR_VERSION;
     }
-    return file->size > size   ? EENS_ERR_TRUNCATED
-           : file->size < size ? EENS_ERR_TRAILING
-                               : EENS_OK;
+    if (file->size == size) {
+        return EENS_OK;
+    }
+    return file->size > size ? EENS_ERR_TRUNCATED : EENS_ERR_TRAILING;
 }
 
 /* S12, 4. The sums cannot wrap: the largest head is below 2^28. */
 static eens_status check_header(eens_file *file, eens_head *head) {
     const uint32_t most = 1u << 24;
     if (file->section_count > 64 || file->member_count - 1u >= EENS_MAX_MEMBERS ||
-        file->profile > 1 || file->reserved_35 != 0 || file->tensor_count > 65535 ||
+        (file->profile >> 1 | file->reserved_35) != 0 || file->tensor_count > 65535 ||
         file->names_size > most || file->scale_count > most || file->table_count > 1024 ||
         file->tables_size > most || file->block_count > most || file->reserved_60 != 0) {
         return EENS_ERR_HEADER;
@@ -60,7 +61,7 @@ static eens_status check_header(eens_file *file, eens_head *head) {
     file->tables_offset = file->scales_offset + 4 * file->scale_count;
     file->index_offset = file->tables_offset + file->tables_size;
     head->data_end = file->index_offset + EENS_ENTRY_BYTES * file->block_count;
-    return head->data_end <= file->size ? EENS_OK : EENS_ERR_HEADER;
+    return head->data_end <= (eens_offset)file->size ? EENS_OK : EENS_ERR_HEADER;
 }
 
 /* S12, 5. data_end is still the end of the head; crc that of the header. */

@@ -125,8 +125,10 @@ typedef struct eens_job {
     uint8_t way; /* of making values: eens_vector.h */
 } eens_job;
 
-/* What the records so far have used up. */
+/* What a file that is being opened has used up so far. */
 typedef struct eens_head {
+    eens_where where; /* what is being looked at */
+    uint64_t limit;   /* of a tensor's decoded size; 0: none */
     uint32_t names_used; /* bytes */
     uint32_t scales_used;
     uint32_t blocks_used;
@@ -134,22 +136,20 @@ typedef struct eens_head {
     eens_offset data_end;   /* of the head, then of the tensors so far */
 } eens_head;
 
-/* A part of the file, or of memory, taken from its beginning to its end in items of 1, 2, 4, 8 or 16
- * bytes, of one size. */
+/* A part of the file, or of memory, taken from its beginning to its end byte by byte. */
 typedef struct eens_cursor {
     const eens_file *file;
     const uint8_t *next;
     eens_offset offset; /* in the file, of what is not at hand yet */
     uint32_t left;      /* bytes from there on */
     uint32_t ready;     /* bytes at next */
-    uint8_t buffer[16];
+    uint8_t buffer[8];
 } eens_cursor;
 
 /* eens_head.c (S12, 1 to 6): the header, the head's checksum, the tables. */
 eens_status eens_head_check(eens_file *file, eens_head *head);
 /* eens_check.c (S12, 7): one tensor, after those before it. */
-eens_status eens_tensor_check(const eens_file *file, uint32_t index, uint64_t limit,
-                              eens_head *head, eens_where *where);
+eens_status eens_tensor_check(const eens_file *file, uint32_t index, eens_head *head);
 
 /* Little-endian elements of size bytes into the byte order of this machine, in place. */
 #if EENS_LITTLE_ENDIAN
@@ -172,10 +172,11 @@ const uint8_t *eens_view(const eens_file *file, eens_offset offset, size_t size,
 bool eens_fetch(const eens_file *file, eens_offset offset, size_t size, void *buffer);
 /* count numbers of 32 bits from offset on; false: the storage could not be read. */
 bool eens_fetch_words(const eens_file *file, eens_offset offset, uint32_t count, uint32_t *words);
-/* size bytes from offset on, item by item. NULL: the storage could not be read. */
+/* size bytes from offset on, one after the other; not more of them are taken. Below 0: the storage
+ * could not be read. */
 void eens_cursor_begin(eens_cursor *cursor, const eens_file *file, eens_offset offset,
                        uint32_t size);
-const uint8_t *eens_take(eens_cursor *cursor, uint32_t item);
+int32_t eens_take(eens_cursor *cursor);
 /* Whether all of the file is in memory. */
 static inline bool eens_is_in_memory(const eens_file *file) {
     return file->data != NULL;
@@ -222,8 +223,6 @@ uint32_t eens_pattern_bits(uint32_t members);
 uint32_t eens_lane_count(const eens_tensor *tensor);
 uint32_t eens_lane_bytes(const eens_tensor *tensor, uint32_t count);
 uint32_t eens_block_count_at(const eens_tensor *tensor, uint32_t block);
-eens_status eens_block_check(const eens_file *file, const eens_tensor *tensor, uint32_t block,
-                             uint32_t begin, uint32_t end);
 eens_status eens_block_at(const eens_file *file, const eens_tensor *tensor, uint32_t block,
                           eens_block *found);
 

@@ -39,16 +39,9 @@ static inline void eens_cursor_begin(eens_cursor *cursor, const eens_file *file,
     cursor->left = 0;
 }
 
-static inline const uint8_t *eens_take(eens_cursor *cursor, uint32_t item) {
-    const uint8_t *taken = cursor->next;
-#if defined(__GNUC__)
-    if (taken == NULL) {
-        __builtin_unreachable();
-    }
-#endif
-    cursor->next += item;
-    cursor->ready -= item;
-    return taken;
+static inline int32_t eens_take(eens_cursor *cursor) {
+    cursor->ready--;
+    return *cursor->next++;
 }
 
 static inline bool eens_is_in_memory(const eens_file *file) {

@@ -1,65 +1,67 @@
 /* Names (S4.1): read in pieces, so a name of 1024 bytes costs no buffer of that size. */
 #include "eens_internal.h"
 
-/* Where a UTF-8 reader stands: bytes that must still follow, and what the next may be. */
+/* Where a UTF-8 reader stands. */
 typedef struct utf8_state {
-    uint8_t wanted;
-    uint8_t low;
-    uint8_t high;
+    uint32_t wanted; /* bytes that must still follow */
+    uint32_t size;   /* of the character, less one */
+    uint32_t point;  /* the code point so far */
 } utf8_state;
 
 /* Well-formed UTF-8 without control characters (Unicode, table 3-7: nothing overlong, no
  * surrogates, nothing above U+10FFFF). */
-static bool next_byte(utf8_state *state, uint8_t byte) {
-    if (state->wanted != 0) {
-        bool fits = byte >= state->low && byte <= state->high;
-        state->wanted--;
-        state->low = 0x80;
-        state->high = 0xBF;
-        return fits;
+static bool next_byte(utf8_state *state, uint32_t byte) {
+    if (state->wanted == 0) {
+        if (byte < 0x80) {
+            return byte >= 0x20 && byte != 0x7F;
+        }
+        state->wanted = state->size = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
+        state->point = byte & 0x3Fu >> state->wanted;
+        return byte - 0xC2 < 0x33; /* below C2: overlong */
     }
-    if (byte < 0x80) {
-        return byte >= 0x20 && byte != 0x7F;
+    state->point = state->point << 6 | (byte & 0x3F);
+    if (byte >> 6 != 2 || --state->wanted != 0) {
+        return byte >> 6 == 2;
     }
-    if (byte < 0xC2 || byte > 0xF4) {
-        return false;
-    }
-    state->wanted = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
-    state->low = byte == 0xE0 ? 0xA0 : byte == 0xF0 ? 0x90 : 0x80;
-    state->high = byte == 0xED ? 0x9F : byte == 0xF4 ? 0x8F : 0xBF;
-    return true;
+    /* In three bytes stand points of 11 bits and more, in four of 16. */
+    return state->point >> (5 * state->size + 1) != 0 && state->point >> 11 != 0xD800u >> 11 &&
+           state->point < 0x110000;
 }
 
 /* The sign of (a - b): of the first bytes that differ, else of the sizes. */
 static eens_status compare(eens_cursor *a, size_t size, eens_cursor *b, size_t other_size,
                            int *order) {
     size_t common = size < other_size ? size : other_size;
-    for (size_t i = 0; i < common; i++) {
-        const uint8_t *one = eens_take(a, 1);
-        const uint8_t *other = eens_take(b, 1);
-        if (one == NULL || other == NULL) {
+#if defined(EENS_NO_READER)
+    *order = memcmp(a->next, b->next, common);
+#else
+    *order = 0;
+    for (size_t i = 0; i < common && *order == 0; i++) {
+        int32_t one = eens_take(a);
+        int32_t other = eens_take(b);
+        if (one < 0 || other < 0) {
             return EENS_ERR_READ;
         }
-        *order = *one - *other;
-        if (*order != 0) {
-            return EENS_OK;
-        }
+        *order = one - other;
     }
-    *order = size < other_size ? -1 : size > other_size;
+#endif
+    if (*order == 0) {
+        *order = size < other_size ? -1 : size > other_size;
+    }
     return EENS_OK;
 }
 
 /* Well-formed to its end. */
 static eens_status check_bytes(const eens_file *file, uint32_t start, uint32_t size) {
     eens_cursor cursor;
-    utf8_state state = {0, 0x80, 0xBF};
+    utf8_state state = {0, 0, 0};
     eens_cursor_begin(&cursor, file, start, size);
     for (uint32_t i = 0; i < size; i++) {
-        const uint8_t *byte = eens_take(&cursor, 1);
-        if (byte == NULL) {
+        int32_t byte = eens_take(&cursor);
+        if (byte < 0) {
             return EENS_ERR_READ;
         }
-        if (!next_byte(&state, *byte)) {
+        if (!next_byte(&state, (uint32_t)byte)) {
             return EENS_ERR_NAME;
         }
     }

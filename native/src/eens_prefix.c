@@ -22,11 +22,11 @@ static bool has_more(const eens_length_reader *reader) {
 /* Field 0, 1, 2: as before, one more, one less; 3: the length follows, so 6 bits in all. */
 eens_status eens_lengths_next(eens_length_reader *reader, uint32_t most) {
     if (reader->bit_count < 6 && has_more(reader)) {
-        const uint8_t *byte = eens_take(&reader->bytes, 1);
-        if (byte == NULL) {
+        int32_t byte = eens_take(&reader->bytes);
+        if (byte < 0) {
             return EENS_ERR_READ;
         }
-        reader->bits |= (uint32_t)*byte << reader->bit_count;
+        reader->bits |= (uint32_t)byte << reader->bit_count;
         reader->bit_count += 8;
     }
     uint32_t field = reader->bits & 3;
@@ -84,24 +84,22 @@ static eens_status count_lengths(eens_length_reader *reader, uint32_t most, eens
 /* What the numbers of symbols of each length come to; false: the code is not complete. */
 static bool sum_up(eens_prefix *prefix) {
     uint32_t sum = 0; /* of 2^-length, times 2^12: at most 2^10 x 2^11 */
-    uint32_t mean = 0;
-    prefix->used = 0;
+    uint32_t used = 0;
     for (uint32_t length = 1; length <= EENS_LONGEST; length++) {
         uint32_t count = prefix->counts[length];
-        uint32_t share = count << (EENS_LONGEST - length);
-        sum += share;
-        mean += share * length;
-        prefix->used = (uint16_t)(prefix->used + count);
+        sum = 2 * sum + count;
+        used += count;
         if (count != 0) {
             prefix->longest = (uint8_t)length;
         }
     }
-    prefix->mean = (uint16_t)mean; /* at most 12 x 2^12 where the sum is right */
+    prefix->used = (uint16_t)used;
     return sum == 1u << EENS_LONGEST;
 }
 
-eens_status eens_prefix_check(const eens_file *file, const eens_table *table, uint32_t most,
+eens_status eens_prefix_check(const eens_file *file, const eens_table *table,
                               eens_prefix *prefix) {
+    uint32_t most = file->profile == 0 ? EENS_LONGEST : EENS_LONGEST - 1;
     eens_length_reader reader;
     memset(prefix, 0, sizeof *prefix);
     eens_status status = check_head(file, table, prefix);

@@ -26,11 +26,22 @@ static uint32_t said_of(const eens_prefix *prefix, uint32_t symbol) {
 #define WORTH_GROUPS 32768u
 #define WORTH_LARGE 524288u
 
+/* The mean length of a codeword, if symbols occur as often as their lengths say; times 2^12, so at
+ * most 12 x 2^12. */
+static uint32_t mean_of(const eens_prefix *prefix) {
+    uint32_t mean = 0;
+    for (uint32_t length = 1; length <= EENS_LONGEST; length++) {
+        mean += ((uint32_t)prefix->counts[length] << (EENS_LONGEST - length)) * length;
+    }
+    return mean;
+}
+
 void eens_groups_of(const eens_prefix *prefix, uint64_t codes, uint32_t i, uint32_t count,
                     eens_codes_ready *code) {
+    uint32_t mean = mean_of(prefix);
     bool is_short = prefix->group > 1 || prefix->longest == 0 ||
-                    SHORT * prefix->mean < (uint32_t)prefix->longest << EENS_LONGEST;
-    bool is_large = !is_short && prefix->mean > LONG << EENS_LONGEST && codes >= WORTH_LARGE;
+                    SHORT * mean < (uint32_t)prefix->longest << EENS_LONGEST;
+    bool is_large = !is_short && mean > LONG << EENS_LONGEST && codes >= WORTH_LARGE;
     bool is_worth = codes >= (uint64_t)WORTH_GROUPS * count;
     uint8_t entry = is_short ? 8 : is_worth ? 4 : 0;
     bool is_small = count > 1 && prefix->longest < INDEX;
@@ -136,7 +147,10 @@ eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
     eens_length_reader reader;
     eens_prefix prefix;
     uint32_t size = 1u << code->width;
-    eens_status status = eens_prefix_check(file, table, code->width, &prefix);
+    eens_status status = eens_prefix_check(file, table, &prefix);
+    if (status == EENS_OK && prefix.longest > code->width) { /* another table than before */
+        status = EENS_ERR_TABLE;
+    }
     if (status != EENS_OK) {
         return status;
     }

@@ -75,45 +75,50 @@ static eens_status check_values(eens_status unknown, const eens_tensor *tensor) 
     return tensor->predictor > EENS_TRANSFORM || tensor->digits > EENS_PLANES ? unknown : EENS_OK;
 }
 
+/* Whether a number below 32 is in a set, given as bits. */
+static bool is_in(uint32_t set, uint32_t number) {
+    return (set >> number & 1) != 0;
+}
+
 /* Exact values: any dtype, only raw. Codes: of a float; shared has 8 bits, raw too. */
-EENS_APART bool bits_fit(const eens_tensor *tensor) {
+static bool bits_fit(const eens_tensor *tensor) {
     const uint32_t floats =
         1u << EENS_FLOAT32 | 1u << EENS_FLOAT16 | 1u << EENS_DOUBLE | 1u << EENS_BFLOAT16;
-    bool fixed = tensor->method == EENS_RAW || tensor->method == EENS_SHARED;
     if (tensor->bits == 0) {
         return tensor->method == EENS_RAW;
     }
-    return (floats >> tensor->dtype & 1) != 0 && (tensor->bits == 8 || !fixed);
+    return is_in(floats, tensor->dtype) &&
+           (tensor->bits == 8 || !is_in(1u << EENS_RAW | 1u << EENS_SHARED, tensor->method));
 }
+
+/* By method, four bits each, from raw on: the coders that it may have, as bits. */
+#define CODERS 0x77371u
 
 /* coder, bits, predictor and digits are those of the method (S4, S4.3). */
 static bool method_fits(const eens_tensor *tensor) {
-    bool shared = tensor->method == EENS_SHARED;
-    uint8_t most = tensor->method == EENS_RAW ? EENS_FIXED : shared ? EENS_ENTROPY : EENS_FILTERED;
-    return tensor->coder <= most && bits_fit(tensor) &&
+    return is_in(CODERS, 4u * tensor->method + tensor->coder) && bits_fit(tensor) &&
            (tensor->predictor == EENS_NO_PREDICTOR || tensor->method == EENS_JOINT) &&
-           (tensor->digits != EENS_NO_DIGITS) == shared;
+           (tensor->digits != EENS_NO_DIGITS) == (tensor->method == EENS_SHARED);
 }
 
+/* members is 1 to 64 (S12, 4); shared and joint have two or more. */
 static bool copies_fit(const eens_tensor *tensor, uint32_t members) {
-    bool shared = tensor->method == EENS_SHARED;
-    if (tensor->copies == 1 && tensor->method <= EENS_PLAIN) {
-        return true;
+    if (tensor->copies == 1) {
+        return tensor->method <= EENS_PLAIN || (tensor->method == EENS_DRAWN && members == 1);
     }
-    return tensor->copies == members && members <= (shared ? EENS_MAX_SHARED : EENS_MAX_MEMBERS) &&
-           members >= (shared || tensor->method == EENS_JOINT ? 2 : 1);
+    return tensor->copies == members &&
+           (tensor->method != EENS_SHARED || members <= EENS_MAX_SHARED);
 }
 
-static bool grid_fits(const eens_tensor *tensor) {
+EENS_APART bool grid_fits(const eens_tensor *tensor) {
     bool drawn = tensor->method == EENS_DRAWN;
-    if (tensor->channel_axis != EENS_NO_AXIS && tensor->channel_axis >= tensor->ndim) {
+    if ((tensor->channel_axis + 1u) % 256 > tensor->ndim) { /* none: 255 */
         return false;
     }
     if (drawn ? tensor->parent_levels - 1u >= 127 : (tensor->parent_levels | tensor->key) != 0) {
         return false;
     }
-    return drawn || tensor->bits == 0 ? tensor->zero_point == 0
-                                      : tensor->zero_point == (int8_t)tensor->zero_point;
+    return tensor->zero_point == (drawn || tensor->bits == 0 ? 0 : (int8_t)tensor->zero_point);
 }
 
 /* P and block_count (S4.5). */
@@ -121,7 +126,7 @@ static bool blocks_fit(const eens_tensor *tensor, uint8_t profile) {
     uint32_t limit = profile == 0 ? 1u << 20 : 4096u;
     uint32_t width = tensor->bits != 0 ? 1 : eens_dtype_bytes(tensor->dtype);
     uint32_t positions = tensor->block_positions;
-    if (positions == 0 || positions > limit / (tensor->copies * width)) { /* copies fit: not 0 */
+    if (positions - 1 >= limit / (tensor->copies * width)) { /* copies fit: not 0 */
         return false;
     }
     return tensor->block_count == (tensor->elements + positions - 1) / positions;
@@ -163,17 +168,18 @@ eens_status eens_record_check(const eens_file *file, eens_tensor *tensor) {
 #else
 #define DRAWN (1u << EENS_DRAWN)
 #endif
+#if defined(EENS_NO_ENTROPY)
+#define CODED 0u
+#else
 #define CODED (1u << EENS_PLAIN | JOINT | DRAWN)
+#endif
+#if defined(EENS_NO_FILTER)
+#define FILTERED 0u
+#else
+#define FILTERED CODED
+#endif
 
 bool eens_is_supported(const eens_tensor *tensor) {
-    switch (tensor->coder) {
-    case EENS_FIXED: return (ALWAYS | SHARED | DRAWN) >> tensor->method & 1;
-#if !defined(EENS_NO_ENTROPY)
-    case EENS_ENTROPY: return CODED >> tensor->method & 1;
-#endif
-#if !defined(EENS_NO_FILTER)
-    case EENS_FILTERED: return CODED >> tensor->method & 1;
-#endif
-    default: return false;
-    }
+    const uint32_t methods = ALWAYS | SHARED | DRAWN | CODED << 8 | FILTERED << 16; /* by coder */
+    return tensor->coder <= EENS_FILTERED && is_in(methods, 8u * tensor->coder + tensor->method);
 }

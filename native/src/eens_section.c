@@ -21,8 +21,8 @@ static eens_status load_section(const eens_file *file, eens_offset offset, uint3
     section->offset = offset + EENS_SECTION_BYTES;
     section->index = index;
     for (unsigned i = 0; i < 4; i++) {
-        bool capital = section->type[i] >= 'A' && section->type[i] <= 'Z';
-        if (!capital && (section->type[i] < '0' || section->type[i] > '9')) {
+        uint32_t letter = (uint8_t)section->type[i];
+        if (letter - 'A' > 'Z' - 'A' && letter - '0' > 9) {
             return EENS_ERR_SECTION;
         }
     }
@@ -30,21 +30,28 @@ static eens_status load_section(const eens_file *file, eens_offset offset, uint3
     return fits ? EENS_OK : EENS_ERR_SECTION;
 }
 
+/* A type as one number. */
+static uint32_t word_of(const char *type) {
+    uint32_t word;
+    memcpy(&word, type, 4);
+    return word;
+}
+
 /* Types whose meaning version 1.0 defines. The reserved ones are not among them: a file that
  * insists on a signature, say, is refused, because nothing here can check it. */
-static bool is_known(const char *type) {
+static bool is_known(uint32_t type) {
     static const char known[] = "METASKLFSKLCDGST";
     for (size_t i = 0; i + 4 < sizeof known; i += 4) {
-        if (memcmp(type, known + i, 4) == 0) {
+        if (word_of(known + i) == type) {
             return true;
         }
     }
     return false;
 }
 
-/* The first of count sections that has this type, or the last of them if type is NULL. Walks the chain
+/* The first of count sections that has this type, or the last of them if type is 0. Walks the chain
  * each time instead of keeping 64 types: files have few sections. */
-static eens_status look_for(const eens_file *file, const char *type, uint32_t count,
+static eens_status look_for(const eens_file *file, uint32_t type, uint32_t count,
                             eens_section *section) {
     eens_offset offset = (eens_offset)file->sections_offset;
     for (uint32_t i = 0; i < count; i++) {
@@ -52,7 +59,7 @@ static eens_status look_for(const eens_file *file, const char *type, uint32_t co
         if (status != EENS_OK) {
             return status;
         }
-        if (type != NULL ? memcmp(section->type, type, 4) == 0 : i + 1 == count) {
+        if (type != 0 ? word_of(section->type) == type : i + 1 == count) {
             return EENS_OK;
         }
         offset = (eens_offset)(section->offset + section->size);
@@ -60,45 +67,37 @@ static eens_status look_for(const eens_file *file, const char *type, uint32_t co
     return EENS_ERR_NOT_FOUND;
 }
 
-/* Whether a section may not be there: critical, and unknown or behind SIGN. */
-static eens_status check_critical(const eens_file *file, const eens_section *section) {
-    eens_section earlier;
-    if (section->critical == 0) {
-        return EENS_OK;
-    }
-    eens_status status = is_known(section->type)
-                             ? look_for(file, "SIGN", section->index, &earlier)
-                             : EENS_OK;
-    return status == EENS_OK ? EENS_ERR_CRITICAL : status == EENS_ERR_NOT_FOUND ? EENS_OK : status;
-}
-
 eens_status eens_sections_check(const eens_file *file, eens_where *where) {
     eens_offset end = (eens_offset)file->sections_offset;
+    bool is_signed = false;
     for (uint32_t i = 0; i < file->section_count; i++) {
         eens_section section;
         eens_section earlier;
         where->section = (int32_t)i;
         eens_status status = load_section(file, end, i, &section);
-        if (status == EENS_OK) {
-            end = (eens_offset)(section.offset + section.size);
-            status = look_for(file, section.type, i + 1, &earlier);
-        }
-        if (status == EENS_OK) { /* found at the latest there where it is */
-            status = earlier.index != i ? EENS_ERR_SECTION : check_critical(file, &section);
-        }
         if (status != EENS_OK) {
             return status;
         }
+        uint32_t type = word_of(section.type);
+        status = look_for(file, type, i, &earlier);
+        if (status != EENS_ERR_NOT_FOUND) {
+            return status == EENS_OK ? EENS_ERR_SECTION : status;
+        }
+        if (section.critical != 0 && (is_signed || !is_known(type))) {
+            return EENS_ERR_CRITICAL;
+        }
+        is_signed |= type == word_of("SIGN");
+        end = (eens_offset)(section.offset + section.size);
     }
     where->section = -1;
-    return end == file->size ? EENS_OK : EENS_ERR_SECTION;
+    return end == (eens_offset)file->size ? EENS_OK : EENS_ERR_SECTION;
 }
 
 eens_status eens_section_at(const eens_file *file, uint32_t index, eens_section *section) {
     if (file == NULL || section == NULL) {
         return EENS_ERR_ARGUMENT;
     }
-    return index < file->section_count ? look_for(file, NULL, index + 1, section)
+    return index < file->section_count ? look_for(file, 0, index + 1, section)
                                        : EENS_ERR_NOT_FOUND;
 }
 
@@ -106,7 +105,7 @@ eens_status eens_section_find(const eens_file *file, const char *type, eens_sect
     if (file == NULL || type == NULL || section == NULL) {
         return EENS_ERR_ARGUMENT;
     }
-    return look_for(file, type, file->section_count, section);
+    return look_for(file, word_of(type), file->section_count, section);
 }
 
 eens_status eens_section_read(const eens_file *file, const eens_section *section, uint64_t offset,

@@ -21,10 +21,7 @@ const uint8_t *eens_view(const eens_file *file, eens_offset offset, size_t size,
     if (file->data != NULL) {
         return file->data + (size_t)offset; /* at most file->size, which was a size_t */
     }
-    if (size != 0 && file->read(file->context, offset, buffer, size) != 0) {
-        return NULL;
-    }
-    return buffer;
+    return size == 0 || file->read(file->context, offset, buffer, size) == 0 ? buffer : NULL;
 }
 
 bool eens_fetch(const eens_file *file, eens_offset offset, size_t size, void *buffer) {
@@ -49,21 +46,19 @@ void eens_cursor_begin(eens_cursor *cursor, const eens_file *file, eens_offset o
     cursor->ready = 0;
 }
 
-const uint8_t *eens_take(eens_cursor *cursor, uint32_t item) {
+int32_t eens_take(eens_cursor *cursor) {
     if (cursor->ready == 0) {
         bool here = cursor->file->data != NULL || cursor->left < sizeof cursor->buffer;
         cursor->ready = here ? cursor->left : sizeof cursor->buffer;
         cursor->next = eens_view(cursor->file, cursor->offset, cursor->ready, cursor->buffer);
         if (cursor->next == NULL) {
-            return NULL;
+            return -1;
         }
         cursor->offset += cursor->ready;
         cursor->left -= cursor->ready;
     }
-    const uint8_t *taken = cursor->next;
-    cursor->next += item;
-    cursor->ready -= item;
-    return taken;
+    cursor->ready--;
+    return *cursor->next++;
 }
 
 #endif

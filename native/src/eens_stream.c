@@ -20,9 +20,8 @@ typedef struct code_stream {
 
 /* The numbers of the tables of count positions, into the chunk; false: READ. */
 static bool find_tables(const code_stream *stream, uint32_t begin, uint32_t count) {
-    const eens_coding *coding = stream->job->coding;
-    return eens_classes_at(&coding->classes, stream->copy, stream->job->block.first + begin, count,
-                           coding->chunk);
+    const eens_job *job = stream->job;
+    return eens_classes_at(job, stream->copy, job->block.first + begin, count, job->coding->chunk);
 }
 
 static uint32_t take_entry(const uint8_t *table, uint32_t width, eens_stream *bits) {

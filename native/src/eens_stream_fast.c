@@ -306,7 +306,7 @@ bool eens_take_classed(const eens_job *job, const eens_codes_ready *code, uint32
         }
         for (uint32_t j = 0; j < EENS_PARTS; j++) {
             uint32_t first = job->block.first + parts[slots[j]].begin;
-            if (!eens_classes_at(&job->coding->classes, copy, first, lookups * rounds,
+            if (!eens_classes_at(job, copy, first, lookups * rounds,
                                  numbers + j * EENS_CLASS_CHUNK)) {
                 return false;
             }

@@ -5,12 +5,14 @@
 
 #if !defined(EENS_NO_ENTROPY) && !defined(EENS_SMALL)
 
-static bool class_of_row(const eens_classes *classes, uint32_t copy, uint32_t row,
-                         uint8_t *number) {
-    if (!eens_fields(classes->file, classes->rows_offset, copy * classes->rows + row, 1, number)) {
+/* The number of the table of a row, counted over all copies. */
+static bool table_of_row(const eens_job *job, uint32_t row, uint8_t *number) {
+    const eens_classes *classes = &job->coding->classes;
+    uint32_t most = job->coding->table_count - 1u;
+    if (!eens_fields(job->file, eens_rows_offset(classes), row, 1, number)) {
         return false;
     }
-    *number = *number < classes->most ? *number : classes->most;
+    *number = *number < most ? *number : (uint8_t)most;
     return true;
 }
 
@@ -19,10 +21,10 @@ static bool next_stretch(const eens_job *job, const eens_codes_ready *code, uint
                          uint32_t end, eens_part *of, const uint8_t **table) {
     const eens_classes *classes = &job->coding->classes;
     uint32_t position = job->block.first + of->begin; /* at most 2^31 */
-    uint32_t row = position / classes->columns;
+    uint32_t row = copy * (job->tensor->elements / classes->columns) + position / classes->columns;
     uint32_t left = classes->columns - position % classes->columns;
     uint8_t here, next;
-    if (!class_of_row(classes, copy, row, &here)) {
+    if (!table_of_row(job, row, &here)) {
         return false;
     }
     *table = code->tables + (size_t)here * code->stride;
@@ -32,7 +34,7 @@ static bool next_stretch(const eens_job *job, const eens_codes_ready *code, uint
             return true;
         }
         of->end += left;
-        if (!class_of_row(classes, copy, ++row, &next)) {
+        if (!table_of_row(job, ++row, &next)) {
             return false;
         }
         if (next != here) {

@@ -27,77 +27,51 @@ eens_status eens_table_at(const eens_file *file, uint32_t number, eens_table *ta
     }
 }
 
-static uint32_t longest_length(const eens_file *file) {
-    return file->profile == 0 ? EENS_LONGEST : EENS_LONGEST - 1;
-}
-
 eens_status eens_body_check(const eens_file *file, const eens_table *table) {
     eens_prefix prefix;
     if (table->kind == EENS_PREFIX_CODE) {
-        return eens_prefix_check(file, table, longest_length(file), &prefix);
+        return eens_prefix_check(file, table, &prefix);
     }
     return table->kind == EENS_CLASSES ? eens_classes_check(file, table) : EENS_OK;
 }
 
-/* How many tables of kind 1 there are, after the filters (S5.4), and one of kind 2 if
- * classes->columns is not 0; RECORD if the tables do not fit the record or each other (S5.3). */
-static eens_status open_others(const eens_file *file, const eens_tensor *tensor,
-                               eens_coding *coding, uint32_t *codes) {
-    eens_classes *classes = &coding->classes;
-    eens_table table;
-    uint32_t sets = tensor->method == EENS_JOINT ? 2 : 1;
-    uint32_t filters = tensor->coder == EENS_FILTERED ? sets : 0;
-    uint32_t count = tensor->table_count;
-    eens_status status = EENS_OK;
-    if (file->minor == 0 || count <= filters || tensor->first_table + count > file->table_count) {
-        return EENS_ERR_RECORD;
+/* Sets of tables of kind 1 (S5.3): for joint one for the first stream, and one for all others. */
+static uint32_t sets_of(const eens_tensor *tensor) {
+    return tensor->method == EENS_JOINT ? 2 : 1;
+}
+
+/* Tables of kind 1 that a tensor may have (S5.3). */
+static uint32_t most_codes(const eens_file *file, uint32_t sets, bool has_classes) {
+    if (!has_classes) {
+        return sets;
     }
-#if !defined(EENS_NO_FILTER)
-    for (uint32_t i = 0; i < filters && status == EENS_OK; i++) {
-        status = eens_filter_open(file, tensor->first_table + i, tensor, &coding->filters[i]);
-    }
-#endif
-    count -= filters;
-    if (status == EENS_OK) {
-        status = eens_table_at(file, tensor->first_table + filters, &table);
-    }
-    if (status == EENS_OK && table.kind == EENS_CLASSES) {
-        status = eens_classes_open(file, &table, tensor, classes);
-        count--;
-    }
-    if (status != EENS_OK) {
-        return status;
-    }
-    uint32_t most = classes->columns != 0 ? EENS_MAX_CLASS_TABLES : 1;
-    *codes = count;
-    return count != 0 && count % sets == 0 && count / sets <= most ? EENS_OK : EENS_ERR_RECORD;
+    return file->profile == 0 ? sets * EENS_MAX_CLASS_TABLES : EENS_MCU_TABLES;
 }
 
 /* Table number i of the tensor's tables of kind 1 takes part in the common shape of its set. Not
  * having been checked since the file was opened, it is checked again. */
-static eens_status add_shape(const eens_file *file, const eens_tensor *tensor, uint32_t i,
-                             eens_coding *coding) {
-    eens_codes_ready *code = &coding->codes_ready[i >= coding->table_count];
+static eens_status add_shape(const eens_file *file, const eens_tensor *tensor,
+                             const eens_table *table, uint32_t i, eens_coding *coding) {
+    uint32_t count = coding->table_count;
+    eens_codes_ready *code = &coding->codes_ready[i >= count];
     bool has_classes = coding->classes.columns != 0;
-    eens_table table;
     eens_prefix prefix;
-    eens_status status = eens_table_at(file, coding->first_table + i, &table);
-    if (status == EENS_OK && table.kind != EENS_PREFIX_CODE) {
-        status = EENS_ERR_TABLE;
+    if (table->kind != EENS_PREFIX_CODE) {
+        return EENS_ERR_TABLE;
     }
-    if (status == EENS_OK) {
-        status = eens_prefix_check(file, &table, longest_length(file), &prefix);
-    }
+    eens_status status = eens_prefix_check(file, table, &prefix);
     if (status != EENS_OK) {
         return status;
     }
     code->group = prefix.group;
     code->low = prefix.low;
     code->values = prefix.values;
+#if !defined(EENS_SMALL)
     code->width = prefix.longest > code->width ? prefix.longest : code->width;
+#endif
     if (!has_classes || eens_has_row_tables(&coding->classes)) {
         uint64_t codes = (uint64_t)tensor->elements * tensor->copies;
-        eens_groups_of(&prefix, codes, i % coding->table_count, coding->table_count, code);
+        eens_groups_of(&prefix, codes, i % count, count, code);
     }
     uint32_t bytes = eens_ready_bytes(&prefix, code);
 #if defined(EENS_SMALL)
@@ -107,22 +81,42 @@ static eens_status add_shape(const eens_file *file, const eens_tensor *tensor, u
     return has_classes && prefix.group != 1 ? EENS_ERR_TABLE : EENS_OK;
 }
 
-/* Everything but what lies in the workspace. */
+/* Everything but what lies in the workspace; TABLE or RECORD if the tables do not fit the record or
+ * each other (S5.3): filters, perhaps one of kind 2, and of kind 1 as many for each set. */
 static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
                                eens_coding *coding) {
-    uint32_t count = 0;
+    uint32_t sets = sets_of(tensor);
+    uint32_t others = tensor->coder == EENS_FILTERED ? sets : 0; /* tables before those of kind 1 */
+    uint32_t count = tensor->table_count;
     memset(coding, 0, sizeof *coding);
-    eens_status status = open_others(file, tensor, coding, &count);
-    if (status != EENS_OK) {
-        return status;
+    if (file->minor == 0 || tensor->first_table + count > file->table_count) {
+        return EENS_ERR_RECORD;
     }
-    coding->first_table = (uint16_t)(tensor->first_table + tensor->table_count - count);
-    coding->table_count = (uint16_t)(tensor->method == EENS_JOINT ? count / 2 : count);
-    coding->classes.most = (uint8_t)(coding->table_count - 1);
-    for (uint32_t i = 0; i < count && status == EENS_OK; i++) {
-        status = add_shape(file, tensor, i, coding);
+    for (uint32_t i = 0; i < count; i++) {
+        eens_table table;
+        bool has_classes = coding->classes.columns != 0;
+        eens_status status = eens_table_at(file, tensor->first_table + i, &table);
+        if (status != EENS_OK) {
+            return status;
+        }
+        if (i < others) {
+            status = eens_filter_open(file, &table, tensor, &coding->filters[i]);
+        } else if (i == others && !has_classes && table.kind == EENS_CLASSES) {
+            status = eens_classes_open(file, &table, tensor, &coding->classes);
+            others++;
+        } else if (count - others > most_codes(file, sets, has_classes) ||
+                   (count - others) % sets != 0) {
+            status = EENS_ERR_RECORD;
+        } else {
+            coding->first_table = (uint16_t)(tensor->first_table + others);
+            coding->table_count = (uint16_t)((count - others) / sets);
+            status = add_shape(file, tensor, &table, i - others, coding);
+        }
+        if (status != EENS_OK) {
+            return status;
+        }
     }
-    return status;
+    return count > others ? EENS_OK : EENS_ERR_RECORD;
 }
 
 /* The bodies have been checked before, all of them: what is wrong is which tables are named. */
@@ -151,7 +145,9 @@ static size_t coding_bytes(const eens_tensor *tensor, const eens_coding *coding)
 eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, size_t *size) {
     eens_coding coding;
     eens_status status = load_coding(file, tensor, &coding);
-    *size = status == EENS_OK ? coding_bytes(tensor, &coding) : 0;
+    if (status == EENS_OK) {
+        *size = coding_bytes(tensor, &coding);
+    }
     return status;
 }
 
@@ -165,34 +161,39 @@ eens_status eens_coding_begin(eens_job *job, eens_coding *coding) {
         return EENS_ERR_WORKSPACE;
     }
     job->workspace_size -= size;
-    uint32_t count = coding->table_count * (job->tensor->method == EENS_JOINT ? 2u : 1u);
-    for (uint32_t i = 0; i < count && status == EENS_OK; i++) {
+    uint32_t count = coding->table_count * sets_of(job->tensor);
+    for (uint32_t i = 0; i < count; i++) {
         eens_codes_ready *code = &coding->codes_ready[i >= coding->table_count];
         eens_table table;
-        if (i % coding->table_count == 0) {
+        if (code->tables == NULL) {
             code->tables = job->workspace;
         }
         status = eens_table_at(job->file, coding->first_table + i, &table);
         if (status == EENS_OK) {
             status = eens_prefix_build(job->file, &table, code, job->workspace);
         }
+        if (status != EENS_OK) {
+            return status;
+        }
         job->workspace += code->stride;
     }
     coding->chunk = job->workspace;
     if (coding->classes.columns != 0) {
         job->workspace += EENS_CHUNK_BYTES;
-        if (status == EENS_OK && !eens_classes_spread(&coding->classes, job->workspace)) {
-            status = EENS_ERR_READ;
+        if (!eens_classes_spread(job->file, &coding->classes, job->workspace)) {
+            return EENS_ERR_READ;
         }
         job->workspace += EENS_COLUMN_BYTES * (size_t)coding->classes.columns;
     }
-    for (uint32_t i = 0; i < 2 && status == EENS_OK; i++) { /* no filter takes nothing */
-        status = eens_filter_spread(&coding->filters[i], job->workspace) ? EENS_OK : EENS_ERR_READ;
+    for (uint32_t i = 0; i < 2; i++) { /* no filter takes nothing */
+        if (!eens_filter_spread(job->file, &coding->filters[i], job->workspace)) {
+            return EENS_ERR_READ;
+        }
         job->workspace += eens_filter_bytes(&coding->filters[i]);
     }
     coding->codes = (int8_t *)job->workspace;
     job->workspace += code_bytes(job->tensor);
-    return status;
+    return EENS_OK;
 }
 
 #endif

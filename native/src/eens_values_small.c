@@ -66,16 +66,14 @@ static uint32_t inner_of(const eens_tensor *tensor) {
 eens_status eens_spread(const eens_job *job, uint32_t at, uint32_t count, const int8_t *codes,
                         void *output) {
     const eens_tensor *tensor = job->tensor;
-    eens_cursor scales;
     uint8_t *element = output;
     uint32_t inner = inner_of(tensor);
-    uint32_t channel = (job->block.first + at) / inner % tensor->scale_count; /* whose scale comes next */
-    uint32_t skip = (job->block.first + at) % inner;
+    uint32_t position = job->block.first + at;
+    uint32_t scales = job->file->scales_offset + 4 * tensor->scale_index;
+    uint32_t channel = position / inner; /* whose scale comes next */
+    uint32_t skip = position % inner;
     uint32_t left = 0; /* positions of the channel before */
     float scale = 0;
-    uint32_t begin = job->file->scales_offset + 4 * tensor->scale_index;
-    eens_cursor_begin(&scales, job->file, begin + 4 * channel,
-                      4 * (tensor->scale_count - channel));
     for (uint32_t i = 0; i < count; i++, element += job->element) {
         int16_t code = codes[i];
         if (job->type == EENS_INT8) {
@@ -87,19 +85,14 @@ eens_status eens_spread(const eens_job *job, uint32_t at, uint32_t count, const 
             continue;
         }
         if (left == 0) {
-            if (channel == tensor->scale_count) {
-                channel = 0;
-                eens_cursor_begin(&scales, job->file, begin, 4 * tensor->scale_count);
-            }
-            const uint8_t *bytes = eens_take(&scales, 4);
-            if (bytes == NULL) {
+            uint32_t word;
+            if (!eens_fetch_words(job->file, scales + 4 * (channel % tensor->scale_count), 1, &word)) {
                 return EENS_ERR_READ;
             }
-            uint32_t word = eens_load32(bytes);
             memcpy(&scale, &word, 4);
-            channel++;
             left = inner - skip;
             skip = 0;
+            channel++;
         }
         left--;
         put_value(element, job->type, scale * (float)(code - tensor->zero_point));
