@@ -7,7 +7,7 @@
  * Macros for the compilation of src: EENS_SMALL prefers small code, for files below 4 GiB.
  * EENS_NO_SHARED, EENS_NO_DRAWN, EENS_NO_JOINT, EENS_NO_FILTER, EENS_NO_ENTROPY, EENS_NO_READER and
  * EENS_ONLY_FLOAT32 leave out what README.md says; what needs it is then refused with
- * EENS_ERR_UNSUPPORTED. SPDX-License-Identifier: Apache-2.0 */
+ * EENS_ERR_UNSUPPORTED. EENS_NO_VECTOR leaves out vector code. SPDX-License-Identifier: Apache-2.0 */
 #ifndef EDGEENS_H
 #define EDGEENS_H
 
