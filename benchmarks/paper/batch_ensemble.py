@@ -109,8 +109,34 @@ def report(results: Results) -> str:
             _protocol(results),
             markdown(_QUALITY, quality),
             markdown(_LIKENESS, likeness),
+            _finding(results),
             *not_measured([way.title for way in WAYS], [row["way"] for row in results["rows"]]),
         ]
+    )
+
+
+def _finding(results: Results) -> str:
+    """BatchEnsemble between one network and several, in a sentence."""
+    rows = {row["way"]: row["runs"] for row in results["rows"]}
+
+    def nll(runs: list[Any], what: str) -> str:
+        return f"{_mean(run[what]['NLL'] for run in runs):.4f}"
+
+    parts = []
+    for way in WAYS:
+        if way.kind == "batchensemble" and way.fast == 1.0 and way.title in rows:
+            runs = rows[way.title]
+            verdict = " / ".join(dict.fromkeys(short_verdict(run["verdict"]) for run in runs))
+            parts.append(
+                f"started from {way.init} {nll(runs, 'ensemble')}, a member of it "
+                f"{nll(runs, 'member')} ({verdict})"
+            )
+    apart = rows["deep ensemble"]
+    return (
+        f"NLL again: one network trained alone {nll(apart, 'member')}, the deep ensemble "
+        f"{nll(apart, 'ensemble')}; BatchEnsemble {'; '.join(parts)}. Its shared weights see "
+        f"{results['members']} batches a step, a network alone one, which is why even a single "
+        "model of it can be better than a network alone."
     )
 
 
