@@ -135,8 +135,8 @@ def _finding(results: Results) -> str:
     return (
         f"NLL again: one network trained alone {nll(apart, 'member')}, the deep ensemble "
         f"{nll(apart, 'ensemble')}; BatchEnsemble {'; '.join(parts)}. Its shared weights see "
-        f"{results['members']} batches a step, a network alone one, which is why even a single "
-        "model of it can be better than a network alone."
+        f"{results['members']} batches a step, a network alone one, which may be why even a single "
+        "model of it is better than a network alone."
     )
 
 
