@@ -40,8 +40,7 @@ _CLASS_TABLES = {"desktop": (MAX_CLASS_TABLES, 4, 2), "mcu": (MCU_TABLES,)}
 # to make tables for that. Half the time is worth a few bytes: classes must save so much.
 _SEVERAL_FROM = 1 << 15  # codes
 _LONG_ROW = 64
-_ROW_TABLES = (2, 4)
-_ROWS_COST = 0.99  # of the bytes, for 2 tables instead of 1, and for 4 instead of 2
+_ROW_TABLES = {2: 0.99, 4: 0.96}  # four do not fit beside each other in the nearest cache
 _COLUMNS_COST = 0.96
 
 
@@ -109,9 +108,17 @@ def _fit_tables(streams: Streams, most_tables: int, most_bytes: int) -> tuple[Co
     several = streams.profile == "desktop" and streams.codes.size >= _SEVERAL_FROM
     row = prod(streams.shape[1:])
     if several and streams.shape[1:] and row >= _LONG_ROW:
-        for tables in _ROW_TABLES:
-            for found in with_classes(row, tables, by_row=True):
-                best = _cheaper(best, found, _ROWS_COST)
+        # Parts of a row may have a class each as well, and then fewer columns have the class 0.
+        lengths = [row // parts for parts in (1, 2) if row % parts == 0]
+        for tables, cost in _ROW_TABLES.items():
+            rows = [
+                each
+                for length in lengths
+                if length >= _LONG_ROW
+                for each in with_classes(length, tables, by_row=True)
+            ]
+            if rows:
+                best = _cheaper(best, min(rows, key=lambda each: each[1]), cost)
     columns = product(column_counts(streams.shape), _CLASS_TABLES[streams.profile])
     free = [each for pair in columns for each in with_classes(*pair, by_row=False)]
     if free:
