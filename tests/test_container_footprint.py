@@ -7,9 +7,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edgeens.coded import CodedEnsemble
 from edgeens.container.footprint import footprint
+from edgeens.container.writer import serialise
+from tests.vector_entropy import entropy
 
 ROOT = Path(__file__).parents[1]
 VECTORS = sorted((ROOT / "tests" / "vectors" / "good").glob("*.eens"))
@@ -55,3 +59,20 @@ def test_the_switches_are_those_of_what_the_file_does_not_use(name, switches):
 def test_a_block_is_counted_in_values_of_one_member():
     path = ROOT / "tests" / "vectors" / "good" / "mcu.eens"
     assert footprint(path.read_bytes()).block_positions == 1024
+
+
+MCU_BYTES = 12 * 1024 - 512 - 208  # of 12 KiB: less the stack and the structs of `make size`
+
+
+@pytest.mark.parametrize("method", ["plain", "joint"])
+@pytest.mark.parametrize(("members", "values"), [(2, 256), (2, 32), (64, 256)])
+def test_the_longest_codewords_of_the_mcu_profile_fit_in_12_kib(method, members, values):
+    # Zeros, then a block of what is rare among them: codewords as long as the profile allows.
+    positions = 4096 // members
+    rng = np.random.default_rng(0)
+    rare = rng.integers(0, values, (members, positions)) - values // 2
+    codes = np.concatenate([np.zeros((members, 40 * positions), int), rare], axis=1)
+    options = {"predictor": "first"} if method == "joint" else {}
+    tensor = entropy("w", codes.astype(np.int8)[:, None], 8, method, **options)
+    coded = CodedEnsemble(members, (tensor,), profile="mcu")
+    assert footprint(serialise(coded)).callback_bytes <= MCU_BYTES
