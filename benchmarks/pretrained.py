@@ -28,7 +28,7 @@ from edgeens.onnx.one_graph import write_one_graph
 from edgeens.onnx.session import Session
 from edgeens.uncertainty import softmax
 
-DRAWN, DRAWN_BITS = 8, 6
+DRAWN, DRAWN_BITS = 4, 6
 BATCH = 250
 COMPARED = 8  # rows of random inputs, and of an export's check
 WAYS: tuple[tuple[str, dict[str, Any]], ...] = (

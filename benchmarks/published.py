@@ -180,7 +180,7 @@ NETWORKS = (
         1000,
     ),
     Published(
-        "ResNet-20, CIFAR-10", "resnet_cifar10/resnet20.onnx", _RESNETS, "cifar10", _imagenet, 2000
+        "ResNet-20, CIFAR-10", "resnet_cifar10/resnet20.onnx", _RESNETS, "cifar10", _imagenet, 1000
     ),
     Published(
         "ResNet-56, CIFAR-10", "resnet_cifar10/resnet56.onnx", _RESNETS, "cifar10", _imagenet, 500

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -64,6 +67,15 @@ def test_what_cannot_be_drawn_from_is_told(data, monkeypatch):
     assert row["ways"][0]["error"] == 0
     (_, errors) = report.pretrained_tables([row])
     assert errors.splitlines()[-1].endswith("| refused |")
+
+
+def test_the_tables_of_the_guide_are_those_that_were_measured():
+    root = Path(__file__).parents[1]
+    saved = json.loads((root / "benchmarks" / "results" / "pretrained.json").read_text())
+    assert [row["title"] for row in saved["networks"]] == [each.title for each in NETWORKS]
+    guide = (root / "docs" / "GUIDES.md").read_text()
+    for table in report.pretrained_tables(saved["networks"]):
+        assert table in guide
 
 
 def test_a_missing_network_is_named(tmp_path):
