@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from statistics import fmean
 
 import pytest
 
 from benchmarks.paper.experiment import Setup
 from benchmarks.paper.frontier_report import by_way, chosen_way, ratios, report
+from benchmarks.paper.page import RESULTS
 from tests.idx_files import write_squares
 
 
@@ -81,6 +83,15 @@ def test_ways_are_compared_with_uniform_grids_of_their_size_by_interpolation():
     text = report(results)
     assert "| R | shared, Lambda fixed: c | 1.500 | 50.00 |" in text
     assert "| R | shared, Lambda learned: d | 3.500 | no such size |" in text
+
+
+def test_four_members_take_1_3_bits_within_one_percent_of_float32():
+    saved = json.loads((RESULTS / "frontier.json").read_text())
+    for recipe in saved["titles"]:
+        way = chosen_way(saved, recipe, "uniform")
+        ways = by_way(saved, recipe)
+        assert fmean(each["bits_mw"] for each in ways[way].values()) <= 1.3, recipe
+        assert fmean(ratios(ways[way], ways["float32"], "test")) <= 1.01, recipe
 
 
 @pytest.mark.torch
