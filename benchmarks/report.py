@@ -201,7 +201,7 @@ def latency_table(rows: Sequence[Row], *, members: int) -> str:
                 if (row["network"], row["batch"], row["way"]) == (network, batch, way)
             }
             one = number(of_threads.get(1), 2)
-            line.append(f"{one} ({number(of_threads.get(2), 2)})")
+            line.append(f"{one} ({number(of_threads[2], 2)})" if 2 in of_threads else one)
         lines.append(line)
     return markdown(head, lines)
 
