@@ -53,6 +53,7 @@ def draw(results: Results, path: Path) -> None:
                 label=label,
             )
         axes.set_ylim(exact * 0.97, exact * 1.08)
+        axes.set_xlim(left=0.0)
         axes.set_xlabel("bits per member weight, whole file")
         axes.set_ylabel("NLL, test pictures")
         axes.set_title(title, loc="left")
