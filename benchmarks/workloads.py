@@ -59,7 +59,7 @@ def workloads(shape: Shape = LAYER) -> Iterator[Workload]:
         yield Workload(f"entropy, {entropy} bits", coded, entropy)
     codes = gaussian_codes(CLASSES_ENTROPY, shape, uneven=True)
     classes = choose_methods(on_one_grid(codes), method="plain", coder="entropy")
-    yield Workload("entropy, classes of rows and columns", classes)
+    yield Workload("entropy, classes of rows", classes)
     smooth = choose_methods(on_one_grid(smooth_codes(shape)), method="plain", coder="entropy")
     yield Workload("filtered, smooth rows", smooth)
     yield Workload("shared, balanced digits", share_bits(eight, lambda4=0.5, lambda8=0.5))
