@@ -24,7 +24,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         OSError: as the operating system reports it.
     """
     target = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    except OSError as error:
+        error.filename = str(target)  # nobody asked for the temporary one
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file

@@ -64,3 +64,10 @@ def test_the_permissions_are_those_of_an_ordinary_file(tmp_path):
 def test_a_missing_folder_is_the_systems_own_error(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "no" / "f"):
         pass
+
+
+def test_a_folder_that_is_not_there_is_refused_with_the_name_that_was_asked_for(tmp_path):
+    path = tmp_path / "no" / "f"
+    with pytest.raises(FileNotFoundError) as refusal, replacing(path):
+        pass
+    assert refusal.value.filename == str(path)
