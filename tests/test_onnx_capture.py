@@ -268,7 +268,7 @@ def _with_nan(x: np.ndarray) -> np.ndarray:
         (_with_nan(normal(0, 8, 12)), "^the calibration data holds NaN in input 'x'; remove it$"),
         (normal(0, 8, 13), r"^input 'x' must have shape \(N, 12\), but has shape \(8, 13\)$"),
         (normal(0, 8, 12).astype(np.float64), "^input 'x' must be float32, but is float64"),
-        ({"z": normal(0, 8, 12)}, "^the input 'x' is missing; the model takes x$"),
+        ({"z": normal(0, 8, 12)}, "^the input 'x' is missing; the model takes x, but was given z$"),
     ],
 )
 def test_calibration_data_that_does_not_fit_is_refused(tmp_path, x, text):

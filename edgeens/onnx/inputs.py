@@ -65,7 +65,10 @@ def named_arrays(x: Array | Mapping[str, Array], inputs: Sequence[Input]) -> dic
     for name in [*names, *x]:
         if name not in x or name not in names:
             problem = "is missing" if name in names else "does not exist"
-            raise DataError(f"the input {name!r} {problem}; the model takes {', '.join(names)}")
+            takes, given = ", ".join(names), ", ".join(x) or "nothing"
+            raise DataError(
+                f"the input {name!r} {problem}; the model takes {takes}, but was given {given}"
+            )
     return {name: np.asarray(x[name], order="C") for name in names}
 
 
