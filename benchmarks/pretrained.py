@@ -1,8 +1,9 @@
 """Published networks through encode, run and export: what happens to their accuracy and outputs.
 
 After benchmarks.published. Each network becomes files of one member (or of its six) at 8 bits, with
-one scale a tensor and one a channel, and a file of members drawn from it; every file is run, and
-exported as one ONNX model whose outputs are compared with what the session says.
+scales as the encoder chooses them, a scale a tensor and a scale a channel, and a file of members
+drawn from it; every file is run, and exported as one ONNX model whose outputs are compared with
+what the session says.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ DRAWN, DRAWN_BITS = 4, 6
 BATCH = 250
 COMPARED = 8  # rows of random inputs, and of an export's check
 WAYS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("8 bits", {}),
     ("8 bits, a scale a tensor", {"grid": "tensor"}),
     ("8 bits, a scale a channel", {"grid": "channel"}),
     (f"{DRAWN} drawn, {DRAWN_BITS} bits", {"draw": DRAWN, "bits": DRAWN_BITS}),

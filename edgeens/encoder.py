@@ -19,7 +19,7 @@ from edgeens.data import load_labelled, load_unlabelled
 from edgeens.ensemble import Ensemble
 from edgeens.errors import BudgetError, MembersError
 from edgeens.quantize.budget import Budget, parse_budget
-from edgeens.quantize.coarse import coarse_note
+from edgeens.quantize.coarse import channel_note
 from edgeens.quantize.rounding import draw_members
 from edgeens.quantize.sharing import share_bits
 from edgeens.quantize.tensors import exact_tensor, quantize_ensemble
@@ -68,7 +68,7 @@ def encode(
     bits: int = 8,
     lambda4: Lambda | None = None,
     lambda8: Lambda | None = None,
-    grid: Literal["tensor", "channel"] | None = None,
+    grid: Literal["auto", "tensor", "channel"] = "auto",
     exclude: Sequence[str] = (),
     profile: Profile = "desktop",
     block: int | None = None,
@@ -99,8 +99,9 @@ def encode(
             only equal digits share, which is lossless and what None means. "auto" for one of them
             chooses both, tensor by tensor, within a weight error of 5 %. Sharing with loss makes
             the method "shared".
-        grid: one scale a "tensor" or an output "channel"; None: a tensor at 8 bits, a channel
-            below and for drawn members.
+        grid: one scale a "tensor" or an output "channel". "auto": at 8 bits a scale a channel for
+            tensors where that halves the rounding error, one a tensor for the others; a channel
+            below 8 bits and for drawn members; what is better for a budget.
         exclude: patterns (*, ?) of tensor names that are kept exactly.
         profile: "desktop" or "mcu" (at most 4096 codes a block).
         block: most codes in a block, or None for the profile's own.
@@ -176,7 +177,7 @@ def encode(
             trial,
             probe,
             inputs=inputs,
-            grid=grid,
+            grid=None if grid == "auto" else grid,
             method=method,
             coder=coder,
             progress=progress,
@@ -185,12 +186,12 @@ def encode(
         coded = quantize_ensemble(
             ensemble,
             bits=bits,
-            per_channel=grid == "channel" or (grid is None and bits < 8),
+            per_channel=None if grid == "auto" and bits == 8 else grid != "tensor",
             inputs=inputs,
             rate=rate,
             progress=progress,
         )
-        notes += coarse_note(ensemble, coded) if grid is None else ()
+        notes += channel_note(ensemble, coded) if grid == "auto" and bits == 8 else ()
         coded = replace(exact, tensors=coded.tensors)
         coded = _choose(coded, method=method, lambda4=lambda4, lambda8=lambda8, coder=coder)
     else:

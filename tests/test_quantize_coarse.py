@@ -1,59 +1,104 @@
-"""Where one scale does not suit a tensor's channels, the encoder says so."""
+"""Where one scale does not suit a tensor's channels, they get scales of their own."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+from edgeens.decoder import Container
 from edgeens.encoder import encode
 from edgeens.ensemble import Ensemble, MemberTensor
-from edgeens.quantize.coarse import coarse_tensors
+from edgeens.errors import MembersError
+from edgeens.quantize.coarse import live_channels
 from edgeens.quantize.tensors import quantize_ensemble
 from tests import onnx_graphs as graphs
 
 
-def ensemble(spread, *, zeros=0):
-    """A tensor of 32 channels; one is *spread* times as large as the others, *zeros* are dead."""
-    values = np.random.default_rng(0).uniform(-1, 1, (1, 32, 64)).astype(np.float32)
+def ensemble(spread, *, dead=0, axis=0, members=1):
+    """A tensor of 32 channels: one *spread* times as large as others, *dead* ones near 1e-30."""
+    values = np.random.default_rng(0).uniform(-1, 1, (members, 32, 64)).astype(np.float32)
     values[:, 0] *= spread
-    values[:, 1 : 1 + zeros] = 0
-    return Ensemble(1, (MemberTensor("w", values, "float32", channel_axis=0, quantise=True),))
+    values[:, 1 : 1 + dead] *= 1e-30
+    values = np.ascontiguousarray(np.moveaxis(values, 1, axis + 1))
+    return Ensemble(members, (MemberTensor("w", values, "float32", axis, quantise=True),))
 
 
-@pytest.mark.parametrize(("spread", "coarse"), [(1, []), (8, []), (40, ["w"])])
-def test_a_tensor_is_coarse_when_most_channels_are_small(spread, coarse):
-    given = ensemble(spread)
-    assert coarse_tensors(given, quantize_ensemble(given, bits=8)) == coarse
+def coded(given, **options):
+    (tensor,) = quantize_ensemble(given, bits=8, **options).tensors
+    return tensor
 
 
-def test_channels_of_zeros_are_not_small():
-    given = ensemble(1, zeros=20)
-    assert coarse_tensors(given, quantize_ensemble(given, bits=8)) == []
+def rounding_error(given, **options):
+    tensor = coded(given, **options)
+    values = tensor.codes * tensor.grid.broadcast_scale(tensor.codes.ndim - 1)
+    return np.sqrt(np.mean((given.tensors[0].values - values) ** 2))
 
 
-def test_a_scale_a_channel_is_never_coarse():
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("spread", "scales"), [(1, 1), (1.9, 1), (2.3, 32), (40, 32)])
+def test_a_tensor_gets_channel_scales_where_they_halve_the_error(spread, scales, axis):
+    given = ensemble(spread, axis=axis, members=2)
+    assert coded(given, per_channel=None).grid.scale.size == scales
+    gain = rounding_error(given) / rounding_error(given, per_channel=True)
+    assert (gain > 2) == (scales > 1)
+
+
+def test_the_choice_is_fit_on_all_members_together():
+    given = ensemble(1, members=2)
+    given.tensors[0].values[1, 0] *= 40
+    assert coded(given, per_channel=None).grid.scale.shape == (32,)
+
+
+def test_dead_channels_do_not_count_and_become_zeros():
+    assert coded(ensemble(1, dead=20), per_channel=None).grid.scale.size == 1
+    given = ensemble(40, dead=20)
+    tensor = coded(given, per_channel=None)
+    assert tensor.grid.scale.size == 32
+    assert not tensor.codes[:, 1:21].any()
+    assert np.abs(tensor.codes[:, 21:]).max() == 127
+    assert given.tensors[0].values[:, 1:21].any()  # the members stay as they came
+    assert np.abs(coded(given, per_channel=True).codes[:, 1:21]).max() == 127  # asked for
+
+
+@pytest.mark.parametrize("values", [np.zeros((1, 4, 3), np.float32), np.ones((2, 0, 3))])
+def test_a_tensor_of_nothing_keeps_one_scale(values):
+    assert live_channels(values, 0) is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_no_grid_holds_are_still_refused(value):
     given = ensemble(40)
-    assert coarse_tensors(given, quantize_ensemble(given, bits=8, per_channel=True)) == []
+    given.tensors[0].values[0, 3, 3] = value
+    with pytest.raises(MembersError, match="'w'"):
+        quantize_ensemble(given, per_channel=None)
 
 
-def test_the_limit_is_the_error_that_rounding_makes():
-    """s / sqrt(12) against the median channel's weights, measured on the codes themselves."""
-    given = ensemble(20)
-    coded = quantize_ensemble(given, bits=8)
-    (tensor,) = coded.tensors
-    error = given.tensors[0].values - tensor.codes * tensor.grid.scale
-    measured = np.sqrt(np.mean(error[0, 1:] ** 2) / np.mean(given.tensors[0].values[0, 1:] ** 2))
-    predicted = tensor.grid.scale[0] / np.sqrt(12) / np.sqrt(1 / 3)
-    assert measured == pytest.approx(predicted, rel=0.1)
-
-
-def test_the_encoder_tells_unless_the_grid_was_asked_for(tmp_path):
+def uneven(folder):
+    """A model of four tensors; one channel of w1 is far larger than the others."""
     model = graphs.mlp(0)
     weights = graphs.normal(0, w1=(16, 12))["w1"]
     weights[0] *= 60
     graphs.replace_values(model, "w1", weights)
-    paths = graphs.save([model], tmp_path)
+    return graphs.save([model], folder)
+
+
+def test_the_encoder_tells_what_got_channel_scales_unless_all_were_asked_for(tmp_path):
+    paths = uneven(tmp_path)
     (note,) = encode(paths, tmp_path / "f.eens").notes
-    assert note.startswith("one scale a tensor is coarse for most channels of 1 of 4 tensors (w1):")
+    assert note.startswith("1 of 4 tensors have a scale a channel (w1), because one scale")
     assert encode(paths, tmp_path / "f.eens", grid="tensor").notes == ()
+    assert encode(paths, tmp_path / "f.eens", grid="channel").notes == ()
     assert encode(paths, tmp_path / "f.eens", bits=4).notes == ()
+
+
+def test_only_the_coarse_tensor_differs_from_one_scale_a_tensor(tmp_path):
+    paths = uneven(tmp_path)
+    weights = {}
+    for grid in ("auto", "tensor", "channel"):
+        encode(paths, tmp_path / f"{grid}.eens", grid=grid)
+        with Container.open(tmp_path / f"{grid}.eens") as container:
+            weights[grid] = {t.name: container.decode(t.name, member=0) for t in container.tensors}
+    for name, values in weights["auto"].items():
+        like = "channel" if name == "w1" else "tensor"
+        assert np.array_equal(values, weights[like][name])
+    assert not np.array_equal(weights["auto"]["w1"], weights["tensor"]["w1"])

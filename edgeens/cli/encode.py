@@ -56,7 +56,12 @@ def add_commands(commands: Any) -> None:
         metavar="Y",
         help="share level-8 digits at most Y apart, or auto",
     )
-    add("--grid", choices=["tensor", "channel"], help="one scale for each (default: by --bits)")
+    add(
+        "--grid",
+        choices=["auto", "tensor", "channel"],
+        default="auto",
+        help="one scale for each; auto (default): a channel where one a tensor is coarse",
+    )
     add("--exclude", action="append", default=[], metavar="GLOB", help="keep these tensors exactly")
     add("--profile", choices=["desktop", "mcu"], default="desktop", help="default: %(default)s")
     add("--block", type=positive, metavar="N", help="most codes in a block (all members)")

@@ -13,6 +13,7 @@ import numpy as np
 from edgeens.coded import CodedEnsemble, CodedTensor, Grid
 from edgeens.ensemble import Array, Ensemble, GivenCodes, LayerInputs, MemberTensor
 from edgeens.errors import MembersError
+from edgeens.quantize.coarse import live_channels
 from edgeens.quantize.feedback import code_with_feedback
 from edgeens.quantize.grid import Clip, fit_grid, quantize
 
@@ -42,7 +43,7 @@ def quantize_ensemble(
     ensemble: Ensemble,
     *,
     bits: int = 8,
-    per_channel: bool = False,
+    per_channel: bool | None = False,
     clip: Clip | None = None,
     inputs: InputsOf | None = None,
     rate: float = 0.0,
@@ -55,7 +56,8 @@ def quantize_ensemble(
     Args:
         ensemble: K members' tensors.
         bits: width of a code, 2 to 8.
-        per_channel: a scale for each output channel, where a tensor has them, else one a tensor.
+        per_channel: a scale for each output channel, where a tensor has them, else one a tensor;
+            None: for tensors for which one is coarse (coarse.live_channels).
         clip: as in fit_grid; None takes "minmax" at 8 bits, where clipping gains nothing worth
             its damage to large weights, and "mse" below, where a step is what hurts; but with
             *inputs* always "minmax": feedback makes good a wide step, not a clipped weight.
@@ -123,7 +125,7 @@ def float_values(tensor: MemberTensor) -> Array:
 def _plain_tensor(
     tensor: MemberTensor,
     bits: int,
-    per_channel: bool,
+    per_channel: bool | None,
     clip: Clip | None,
     layer: LayerInputs | None,
     rate: float,
@@ -132,6 +134,10 @@ def _plain_tensor(
     if clip is None:
         clip = "mse" if bits < 8 and layer is None else "minmax"
     values = float_values(tensor)
+    if per_channel is None:
+        live = live_channels(values, tensor.channel_axis)
+        per_channel = live is not None
+        values = values if live is None else live
     grid = fit_grid(
         values,
         bits=bits,
