@@ -143,10 +143,10 @@ def encode(
             "no weights in floating point, or all are excluded"
         )
     notes: tuple[str, ...] = ()
-    if draw is not None and bits == 8 and any(tensor.given for tensor in ensemble.tensors):
+    if draw is not None and bits == 8:
         notes += (
-            "the model's weights have 8 bits already, so members drawn with 8 bits hardly differ: "
-            "draw with fewer (--bits)",
+            "members are drawn from a parent of 8 bits, so with 8 bits they hardly differ, or not at "
+            "all: draw with fewer (--bits)",
         )
     exact = _exact(ensemble, profile=profile, block=block)
     inputs = _layer_inputs(ensemble, calibration, None if wanted else progress)

@@ -123,6 +123,20 @@ def test_drawn_members_stored_or_drawn_later_are_the_same(tmp_path, capsys):
     assert lean.stat().st_size < fat.stat().st_size
 
 
+def test_members_drawn_with_the_width_of_their_parent_are_alike_and_encode_says_so(
+    tmp_path, capsys
+):
+    path, warning = tmp_path / "f.eens", "hardly differ, or not at all: draw with fewer (--bits)"
+    code, *printed = run(capsys, "encode", MEMBERS[0], "--draw", 2, "--bits", 8, "-o", path)
+    assert code == 0
+    assert warning in " ".join(printed)
+    with Container.open(path) as container:
+        codes = container.decode("dense.weight", as_="int8")
+        assert np.array_equal(codes[0], codes[1])
+    _, *printed = run(capsys, "encode", MEMBERS[0], "--draw", 2, "--bits", 7, "-o", path)
+    assert warning not in " ".join(printed)
+
+
 @pytest.mark.parametrize(
     ("options", "method", "bits"),
     [
