@@ -145,8 +145,8 @@ def encode(
     notes: tuple[str, ...] = ()
     if draw is not None and bits == 8:
         notes += (
-            "members are drawn from a parent of 8 bits, so with 8 bits they hardly differ, or not at "
-            "all: draw with fewer (--bits)",
+            "members are drawn from a parent of 8 bits, so with 8 bits they hardly differ, or not "
+            "at all: draw with fewer (--bits)",
         )
     exact = _exact(ensemble, profile=profile, block=block)
     inputs = _layer_inputs(ensemble, calibration, None if wanted else progress)
