@@ -58,19 +58,18 @@ def differences(model: dict[str, Any]) -> str:
 
 
 def finding(model: dict[str, Any], *, bits: int = 4) -> str:
-    """What rounding to few bits costs, and how much of it the others give back, in words."""
+    """What rounding to few bits costs in each way, in words."""
     runs = [run["rows"] for run in model["runs"]]
     most = max(row["members"] for row in runs[0])
     base = _mean(_over_runs(runs, FLOAT, 32, 1), "NLL")
-    lost = _mean(_over_runs(runs, NEAREST, bits, 1), "NLL") - base
-    back = {
-        name: 1 - (_mean(_over_runs(runs, way, bits, members), "NLL") - base) / lost
-        for name, way, members in (("drawn", DRAWN, most), ("feedback", FEEDBACK, 1))
-    }
+    nearest, drawn, feedback = (
+        _mean(_over_runs(runs, way, bits, members), "NLL") - base
+        for way, members in ((NEAREST, 1), (DRAWN, most), (FEEDBACK, 1))
+    )
     return (
-        f"At INT-{bits}, rounding to nearest costs {lost:.4f} nats; {most} members drawn give back "
-        f"{100 * back['drawn']:.0f} % of it, one member rounded with error feedback "
-        f"{100 * back['feedback']:.0f} %."
+        f"Against the NLL of float32, INT-{bits} is at {nearest:+.4f} nats when rounded to "
+        f"nearest, {most} members drawn at {drawn:+.4f}, one member rounded with error feedback at "
+        f"{feedback:+.4f}."
     )
 
 
