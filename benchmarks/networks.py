@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,7 +27,6 @@ from edgeens.errors import MissingPackageError
 Step = Callable[[str, int, int], None]
 
 COUNTS = (4, 8)  # members
-OPSET = 17
 _CALIBRATION_ROWS = 16  # that the ranges of the int8 members' activations are taken from
 
 
@@ -114,6 +112,7 @@ def _export(network: Network, path: Path, *, seed: int) -> None:
         from edgeens.torch.models.resnet import resnet18
         from edgeens.torch.models.small import small_cnn
         from edgeens.torch.models.vgg import vgg11
+        from edgeens.torch.onnx_file import write_onnx
     except ImportError as error:
         raise MissingPackageError(
             "making the networks to run needs PyTorch; install the extra edgeens[torch]"
@@ -129,19 +128,13 @@ def _export(network: Network, path: Path, *, seed: int) -> None:
 
     torch.manual_seed(seed)
     build = {"mlp": wide_mlp, "cnn": small_cnn, "vgg11": vgg11, "resnet18": resnet18}
-    with warnings.catch_warnings():
-        # The older exporter needs no onnxscript; it warns that a later torch will drop it.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            build[network.name]().eval(),
-            (torch.zeros(1, *network.shape),),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
-        )
+    write_onnx(
+        build[network.name]().eval(),
+        path,
+        example_input=torch.zeros(1, *network.shape),
+        output_names=("logits",),
+        folded=True,
+    )
 
 
 def _quantise(network: Network, source: Path, target: Path) -> None:

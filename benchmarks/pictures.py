@@ -5,7 +5,7 @@ After benchmarks.sizes, benchmarks.decode and benchmarks.runtime; needs matplotl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,16 +76,7 @@ def draw_sizes(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
 
 def draw_nll(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
     """NLL on the test images against bits per member weight: a panel an ensemble."""
-    columns = 3
-    rows = -(-len(ensembles) // columns)
-    figure = Figure(figsize=(12, 3.6 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[len(ensembles) :]:
-        axes.remove()
-    for axes, ensemble in zip(grid.flat, ensembles, strict=False):
-        _nll_panel(axes, ensemble)
-    handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
+    figure = _panels(ensembles, _nll_panel, height=3.6)
     title = "NLL of the test images against size; numbers: bits of a code"
     figure.suptitle(title, x=0.01, ha="left")
     _save(figure, path)
@@ -146,17 +137,27 @@ def draw_decode(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
 def draw_early_exit(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
     """Loss against member runs saved, on validation and test images: a panel an ensemble."""
+    _save(_panels(ensembles, _exit_panel, height=3.3), path)
+
+
+def _panels(
+    ensembles: Sequence[dict[str, Any]],
+    draw: Callable[[Any, dict[str, Any]], None],
+    *,
+    height: float,
+) -> Figure:
+    """A panel an ensemble, three in a row, each *height* inches high, with one legend for all."""
     columns = 3
     rows = -(-len(ensembles) // columns)
-    figure = Figure(figsize=(12, 3.3 * rows), layout="constrained")
+    figure = Figure(figsize=(12, height * rows), layout="constrained")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(ensembles) :]:
         axes.remove()
     for axes, ensemble in zip(grid.flat, ensembles, strict=False):
-        _exit_panel(axes, ensemble)
+        draw(axes, ensemble)
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=8, frameon=False)
-    _save(figure, path)
+    return figure
 
 
 def _exit_panel(axes: Any, ensemble: dict[str, Any]) -> None:

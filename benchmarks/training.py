@@ -7,7 +7,6 @@ what its cache lacks. One thread, so that the weights do not depend on the numbe
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,13 +20,13 @@ try:
     from torch import nn
 
     from edgeens.torch.models.small import mlp, small_cnn
+    from edgeens.torch.onnx_file import write_onnx
 except ImportError as error:
     raise MissingPackageError(
         "training the benchmark's ensembles needs PyTorch; install the extra edgeens[torch]"
     ) from error
 
 BATCH = 128
-OPSET = 17
 PARENT_SEED = 100  # of no member
 
 Epoch = Callable[[], None]
@@ -75,7 +74,13 @@ def _train_all(recipe: Recipe, images: Images, paths: Sequence[Path], progress: 
             torch.manual_seed(seed)
             sample = torch.randint(len(y), (len(y),))
             _fit(model, x[sample], y[sample], own, recipe.tuning_rate, recipe, ended)
-        _export(model, path)
+        write_onnx(
+            model,
+            path,
+            example_input=torch.zeros(1, 1, 28, 28),
+            output_names=("logits",),
+            folded=True,
+        )
 
 
 def _build(kind: str, seed: int) -> nn.Module:
@@ -102,19 +107,3 @@ def _fit(
             optimizer.step()
         ended()
     model.eval()
-
-
-def _export(model: nn.Module, path: Path) -> None:
-    with warnings.catch_warnings():
-        # The older exporter needs no onnxscript; it warns that a later torch will drop it.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 1, 28, 28),),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
-        )

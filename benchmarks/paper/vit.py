@@ -6,12 +6,11 @@ github.com/researchase/vit-mnist-explorations holds. Names are those of its tens
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
+from edgeens.torch.onnx_file import write_onnx
 from edgeens.torch.package import F, nn, torch
 
-OPSET = 17
 _PATCHES, _WIDTH, _HEADS, _BLOCKS = 7, 64, 4, 6
 
 
@@ -89,16 +88,10 @@ def export(checkpoint: Path, path: Path) -> None:
     """Write the network with the weights in *checkpoint* to the ONNX file *path*."""
     network = VisionTransformer().eval()
     network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True))
-    with warnings.catch_warnings():
-        # The older exporter needs no onnxscript; it warns that a later torch will drop it.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            network,
-            (torch.zeros(2, 1, 28, 28),),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
-        )
+    write_onnx(
+        network,
+        path,
+        example_input=torch.zeros(2, 1, 28, 28),
+        output_names=("logits",),
+        folded=True,
+    )

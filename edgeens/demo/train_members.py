@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,8 @@ try:
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
     from torch import nn
+
+    from edgeens.torch.onnx_file import write_onnx
 except ImportError as error:
     raise MissingPackageError(
         f"training the bundled members needs {error.name}, which is not installed; "
@@ -47,7 +48,6 @@ BATCH = 32
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-4
 
-OPSET = 17
 EXPORT_TOLERANCE = 1e-5  # largest difference of a logit between torch and ONNX Runtime
 
 
@@ -158,20 +158,13 @@ def train_member(
 
 def export_member(model: MemberNet, path: Path) -> None:
     """Write *model* as an ONNX graph from `input` (batch, 1, 8, 8) to `logits` (batch, 10)."""
-    with warnings.catch_warnings():
-        # The older exporter: it keeps the state_dict's names and needs no onnxscript. It warns
-        # that a later torch will drop it; the extra pins the version of torch.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, 1, 8, 8),),
-            str(path),
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}},
-        )
+    write_onnx(
+        model,
+        path,
+        example_input=torch.zeros(1, 1, 8, 8),
+        output_names=("logits",),
+        folded=True,
+    )
 
 
 def run_member(path: Path, images: Images) -> Images:

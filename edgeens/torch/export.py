@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeens.atomic import replacing
 from edgeens.coded import CodedEnsemble, CodedTensor, Coder, Profile
 from edgeens.container.choice import choose_methods
 from edgeens.encoder import Encoding, file_sections, write_coded
@@ -29,12 +27,10 @@ from edgeens.quantize.grid import dequantize
 from edgeens.quantize.tensors import exact_tensor
 from edgeens.torch.ensemble import EnsembleModule, member_weights
 from edgeens.torch.factored import stored_layer
-from edgeens.torch.package import nn, torch
+from edgeens.torch.onnx_file import write_onnx
 from edgeens.torch.weights import CodedFactor
 
 PathLike = str | os.PathLike[str]
-
-OPSET = 17
 
 
 def write_members(
@@ -65,12 +61,13 @@ def write_members(
     for index in range(model.members):
         member = model.member_module(index, partial(stored_layer, index=index))
         path = folder / f"member_{index}.onnx"
-        with tempfile.TemporaryDirectory() as scratch:
-            traced = Path(scratch) / path.name
-            _trace(member, traced, example_input, list(input_names), list(output_names))
-            content = traced.read_bytes()
-        with replacing(path) as file:
-            file.write(content)
+        write_onnx(
+            member,
+            path,
+            example_input=example_input,
+            input_names=input_names,
+            output_names=output_names,
+        )
         written.append(path)
     return written
 
@@ -157,33 +154,6 @@ def write_ensemble(
         output_names=output_names,
     )
     return write_coded(coded, path, threads=threads)
-
-
-def _trace(
-    member: nn.Module, path: Path, example: Any, inputs: list[str], outputs: list[str]
-) -> None:
-    """Export *member* with every tensor left as it is: nothing folded, fused or transposed."""
-    example = example if isinstance(example, tuple) else (example,)
-    with warnings.catch_warnings():
-        # The older exporter keeps the names of parameters and needs no onnxscript; it warns that a
-        # later torch will drop it, and the extra pins the version of torch.
-        warnings.simplefilter("ignore")
-        try:
-            torch.onnx.export(
-                member,
-                example,
-                str(path),
-                dynamo=False,
-                opset_version=OPSET,
-                # Or batch normalisations are multiplied into convolutions, and U with V.
-                do_constant_folding=False,
-                input_names=inputs,
-                output_names=outputs,
-                dynamic_axes={name: {0: "batch"} for name in (*inputs, *outputs)},
-            )
-        except (RuntimeError, TypeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise MembersError(f"the members cannot be exported to ONNX: {reason}") from error
 
 
 @dataclass(eq=False)
