@@ -18,10 +18,10 @@ from edgeens.curve import save_curve
 from edgeens.data import load_labelled, load_unlabelled
 from edgeens.ensemble import Ensemble
 from edgeens.errors import BudgetError, MembersError
+from edgeens.methods import Lambda, settle_methods
 from edgeens.quantize.budget import Budget, parse_budget
 from edgeens.quantize.coarse import channel_note
 from edgeens.quantize.rounding import draw_members
-from edgeens.quantize.sharing import share_bits
 from edgeens.quantize.tensors import exact_tensor, quantize_ensemble
 from edgeens.size_table import SizeRow, size_rows
 from edgeens.smallest import Smallest, find_smallest
@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from edgeens.onnx.capture import LayerCapture
 
 PathLike = str | os.PathLike[str]
-Lambda = float | Literal["auto"]
 Task = Literal["classification", "multilabel", "regression"]
 Step = Callable[[str, int, int], None]
-
-LOSSLESS_LAMBDA = 0.5  # gaps are integers: below 1, only equal digits share
 
 
 @dataclass(frozen=True)
@@ -193,7 +190,7 @@ def encode(
         )
         notes += channel_note(ensemble, coded) if grid == "auto" and bits == 8 else ()
         coded = replace(exact, tensors=coded.tensors)
-        coded = _choose(coded, method=method, lambda4=lambda4, lambda8=lambda8, coder=coder)
+        coded = settle_methods(coded, method=method, lambda4=lambda4, lambda8=lambda8, coder=coder)
     else:
         coded = draw_members(
             ensemble,
@@ -283,48 +280,6 @@ def _layer_inputs(
     from edgeens.onnx.capture import LayerCapture
 
     return LayerCapture(ensemble, load_unlabelled(calibration), progress=progress)
-
-
-def _choose(
-    coded: CodedEnsemble,
-    *,
-    method: str,
-    lambda4: Lambda | None,
-    lambda8: Lambda | None,
-    coder: Coder | None,
-) -> CodedEnsemble:
-    """Settle each tensor's method, sharing bits first where that was asked for."""
-    if "auto" in (lambda4, lambda8):
-        if not {lambda4, lambda8} <= {"auto", None}:
-            raise MembersError("one Lambda is `auto`, the other a number: let both be `auto`")
-        lambda4 = lambda8 = "auto"
-    lambda4 = LOSSLESS_LAMBDA if lambda4 is None else lambda4
-    lambda8 = LOSSLESS_LAMBDA if lambda8 is None else lambda8
-    lossy = any(value == "auto" or value >= 1 for value in (lambda4, lambda8))
-    if method == "plain":
-        if lossy:
-            raise MembersError("sharing (lambda4, lambda8) is not possible with the method plain")
-        return choose_methods(coded, method="plain", coder=coder)
-    if method == "shared" or lossy:
-        if coder == "entropy":
-            raise MembersError("shared digits have the coder fixed: leave out the coder entropy")
-        _check_sharable(coded)
-        return share_bits(coded, lambda4=lambda4, lambda8=lambda8)
-    return choose_methods(coded, coder=coder)
-
-
-def _check_sharable(coded: CodedEnsemble) -> None:
-    if not 2 <= coded.members <= 16:
-        raise MembersError(
-            f"bits can be shared by 2 to 16 members, but there are {coded.members}: "
-            "use the method plain"
-        )
-    for tensor in coded.tensors:
-        if tensor.grid is not None and tensor.grid.bits != 8:
-            raise MembersError(
-                f"digits exist only at 8 bits, but tensor {tensor.name!r} has {tensor.grid.bits}: "
-                "leave out --bits, or use the method plain"
-            )
 
 
 def file_sections(ensemble: Ensemble) -> tuple[Section, ...]:

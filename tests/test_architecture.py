@@ -46,6 +46,7 @@ ROOMS = {
         *("errors", "ensemble", "coded", "quantize", "container", "decoder", "onnx", "atomic"),
         *("encoder", "progress", "datasets", "metrics", "calibration"),
     },
+    "methods": {"errors", "coded", "quantize", "container"},
     "size_table": {"coded", "container", "quantize"},
 }
 TOP = {

@@ -39,8 +39,8 @@ def test_a_tensor_to_quantise_becomes_plain_codes_on_its_grid():
     assert np.array_equal(result.codes, quantize(values, grid))
 
 
-@pytest.mark.parametrize(("bits", "clip"), [(8, "minmax"), (7, "mse"), (4, "mse")])
-def test_the_clip_is_minmax_at_8_bits_and_mse_below_unless_given(bits, clip):
+@pytest.mark.parametrize(("bits", "clip"), [(8, "minmax"), (5, "minmax"), (4, "mse"), (2, "mse")])
+def test_the_clip_is_mse_up_to_4_bits_and_minmax_above_unless_given(bits, clip):
     values = weights(K, 30_000)  # so many that clipping the largest pays at every width
     other = "mse" if clip == "minmax" else "minmax"
     expected = fit_grid(values, bits=bits, clip=clip).scale

@@ -27,6 +27,7 @@ from edgeens.ensemble import Ensemble
 from edgeens.onnx.files import run_files
 from edgeens.onnx.members import load_members
 from edgeens.onnx.session import Session
+from edgeens.quantize.grid import Clip
 from edgeens.quantize.rounding import draw_members
 from edgeens.quantize.tensors import quantize_ensemble
 
@@ -145,14 +146,15 @@ def _at_bits(
 def rounded(model: Path, path: Path, calibration: Path, way: str, bits: int) -> int:
     """Write one member, rounded; RTN on the grid that LPE-BSR draws on, max |w| of a channel.
 
+    Clipped, a channel's range is the one of least squared error.
+
     Returns the size of the file in bytes.
     """
-    if way == CLIPPED:
-        return encode([model], path, bits=bits).sizes.file_bytes
     if way == FEEDBACK:
         return encode([model], path, bits=bits, calibration=calibration).sizes.file_bytes
     ensemble = load_members([model])
-    coded = quantize_ensemble(ensemble, bits=bits, per_channel=True, clip="minmax")
+    clip: Clip = "mse" if way == CLIPPED else "minmax"
+    coded = quantize_ensemble(ensemble, bits=bits, per_channel=True, clip=clip)
     return _written(coded, ensemble, path)
 
 

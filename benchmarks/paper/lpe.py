@@ -71,10 +71,11 @@ def report(results: Results) -> str:
 _PROTOCOL = """\
 LPE-BSR draws K members of few bits from one float32 model: every weight is rounded up or down at
 random, so that it is right in the mean. RTN rounds every weight to the nearest on the same grid
-(INT-b, max |w| of an output channel); `clipped` is what `edgeens encode --bits b` does, and `error
-feedback` what it does with `--calibration`. Networks and pictures are those of the size benchmark:
-three networks of other seeds, each with draws of its own; 10 000 test pictures, temperatures fitted
-on 5000 pictures that were held out of training.
+(INT-b, max |w| of an output channel), as `edgeens encode --bits b` does from 5 bits on; `clipped`
+takes the range of least squared error, as it does up to 4 bits; `error feedback` is what it does
+with `--calibration`. Networks and pictures are those of the size benchmark: three networks of other
+seeds, each with draws of its own; 10 000 test pictures, temperatures fitted on 5000 pictures that
+were held out of training.
 
 NLL, ERR and ECE are of the mean *probabilities*, AMB (how much better the ensemble is than its mean
 member) of the mean *logits*. `scaled` is the NLL after temperature scaling. ± is half of a 95 %

@@ -38,6 +38,10 @@ _HELD_AS: dict[str, np.dtype[Any]] = {
 }
 _FLOATS = ("float32", "double", "float16", "bfloat16")
 
+# The widest codes whose range is clipped: beyond, the wider files that a finer step makes were no
+# better on any of six ensembles (docs/DESIGN.md, "Which weights are clipped").
+CLIPPED_BITS = 4
+
 
 def quantize_ensemble(
     ensemble: Ensemble,
@@ -58,9 +62,9 @@ def quantize_ensemble(
         bits: width of a code, 2 to 8.
         per_channel: a scale for each output channel, where a tensor has them, else one a tensor;
             None: for tensors for which one is coarse (coarse.live_channels).
-        clip: as in fit_grid; None takes "minmax" at 8 bits, where clipping gains nothing worth
-            its damage to large weights, and "mse" below, where a step is what hurts; but with
-            *inputs* always "minmax": feedback makes good a wide step, not a clipped weight.
+        clip: as in fit_grid; None takes "mse" up to CLIPPED_BITS, where a step is what hurts, and
+            "minmax" above; but with *inputs* always "minmax": feedback makes good a wide step, not
+            a clipped weight.
         inputs: gives a tensor's inputs on calibration data by its name, or None where there are
             none. Those tensors are rounded with error feedback, the others to nearest. Asked once
             for each tensor to quantise, in their order.
@@ -132,7 +136,7 @@ def _plain_tensor(
 ) -> CodedTensor:
     """The tensor of all members as codes on one grid."""
     if clip is None:
-        clip = "mse" if bits < 8 and layer is None else "minmax"
+        clip = "mse" if bits <= CLIPPED_BITS and layer is None else "minmax"
     values = float_values(tensor)
     if per_channel is None:
         live = live_channels(values, tensor.channel_axis)
