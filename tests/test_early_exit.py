@@ -82,6 +82,14 @@ def test_a_threshold_without_end_stops_after_one_member_and_none_runs_after(data
     assert (prediction.members_used == 1).all()
 
 
+def test_a_score_at_the_threshold_is_settled():
+    certain = np.zeros((MEMBERS, 2, CLASSES))
+    certain[:, 0, 1] = 1.0  # entropy 0, so a score of 0
+    certain[:, 1] = 1 / CLASSES
+    prediction = predict_early(rule(0.0), lookup(certain), rows=2, logits=False)
+    np.testing.assert_array_equal(prediction.members_used, [1, MEMBERS])
+
+
 def test_a_threshold_of_zero_gives_what_all_members_give(data):
     outputs, _ = data
     prediction = predict_early(rule(0.0), lookup(outputs), rows=ROWS, logits=True)
@@ -110,7 +118,10 @@ def test_the_score_falls_to_nothing_as_members_run():
         ({"order": [], "temperatures": [], "threshold": 1}, "name each member once"),
         ({"order": [0, 1], "temperatures": [1], "threshold": 1}, "has 2 positive temperatures"),
         ({"order": [0, 1], "temperatures": [1, 0], "threshold": 1}, "has 2 positive temperatures"),
+        ({"order": [0, 1], "temperatures": [1, True], "threshold": 1}, "2 positive temperatures"),
+        ({"order": [0, 1], "temperatures": [1, np.inf], "threshold": 1}, "2 positive temperatur"),
         ({"order": [0, 1], "temperatures": [1, 1], "threshold": -1}, "is not 0 or above"),
+        ({"order": [0, 1], "temperatures": [1, 1], "threshold": np.nan}, "is not 0 or above"),
         ({"order": [0, 1], "temperatures": [1, 1], "threshold": "a"}, "is not 0 or above"),
         ({"order": [0, 1], "threshold": 1}, "lacks order, temperatures or threshold"),
         ([1, 2], "lacks order, temperatures or threshold"),

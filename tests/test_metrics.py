@@ -84,6 +84,11 @@ def test_regression_agrees_with_scikit_learn_and_scipy() -> None:
     assert metrics.gaussian_nll(mean, variance, truth) == pytest.approx(-density.mean())
 
 
+def test_errors_of_float16_outputs_do_not_overflow() -> None:
+    mean, truth = np.float16([60000.0, 0.0]), np.float16([-60000.0, 0.0])
+    assert metrics.rmse(mean, truth) == pytest.approx(np.float64(mean[0]) * np.sqrt(2))
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_enc_is_equation_seven_term_by_term(seed: int) -> None:
     f, _ = _logits(4, 6, 3, seed)
@@ -168,3 +173,5 @@ def test_a_variance_that_is_no_variance_is_refused() -> None:
     text = r"^variances must have the shape of the means, \(2,\), but have \(1,\)$"
     with pytest.raises(DataError, match=text):
         metrics.gaussian_nll([0.0, 0.0], [1.0], [0.0, 0.0])
+    with pytest.raises(DataError, match=r"^variances must have the shape of the means, \(2, 1\)"):
+        metrics.gaussian_nll([[0.0], [0.0]], [[1.0, 1.0]], [[0.0], [0.0]])

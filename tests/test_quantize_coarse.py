@@ -43,6 +43,22 @@ def test_a_tensor_gets_channel_scales_where_they_halve_the_error(spread, scales,
     assert (gain > 2) == (scales > 1)
 
 
+def test_the_limit_is_a_squared_error_four_times_as_large():
+    # One channel of 1 and four of b: 5 / (1 + 4 b^2), which is 4 at b = 1/4.
+    for b, coarse in ((0.25, True), (0.2501, False)):
+        values = np.array([[[1.0]] + [[b]] * 4])
+        assert (live_channels(values, 0) is not None) == coarse
+        assert (live_channels(-values, 0) is not None) == coarse
+
+
+def test_a_channel_is_dead_from_a_24th_power_of_two_on():
+    for power, dead in ((-23, False), (-24, True)):
+        values = np.array([[[1.0]] + [[0.01]] * 7 + [[2.0**power]]], np.float32)
+        found = live_channels(values, 0)
+        assert (found[0, 8, 0] == 0) == dead
+        assert np.array_equal(found[:, :8], values[:, :8])
+
+
 def test_the_choice_is_fit_on_all_members_together():
     given = ensemble(1, members=2)
     given.tensors[0].values[1, 0] *= 40

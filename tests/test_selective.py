@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,11 @@ def test_a_prediction_decides_or_abstains():
     prediction = summarize(members)
     np.testing.assert_array_equal(prediction.decide(0.35), [0, 1, -1])
     np.testing.assert_array_equal(prediction.decide(1.0), [0, 1, 0])
+    with_file = replace(prediction, abstention=0.35)
+    np.testing.assert_array_equal(with_file.decide(), [0, 1, -1])
+    np.testing.assert_array_equal(with_file.decide(0.0), [-1, -1, -1])  # 0 is a threshold, too
+    half = summarize(np.stack([two_classes([0.5])] * 2))
+    np.testing.assert_array_equal(half.decide(0.5), [0])  # above, not at, the threshold
     with pytest.raises(DataError, match="no threshold to abstain by: give one, or calibrate"):
         prediction.decide()
 
@@ -79,5 +86,6 @@ def test_a_prediction_decides_or_abstains():
 def test_the_class_axis_may_stand_anywhere_and_regression_decides_nothing():
     members = np.moveaxis(np.stack([two_classes([0.9, 0.3]).reshape(1, 2, 2)] * 2), -1, 2)
     np.testing.assert_array_equal(summarize(members, axis=2).decide(0.2), [[0, -1]])
+    np.testing.assert_array_equal(summarize(members, axis=2).decide(0.5), [[0, 1]])
     with pytest.raises(DataError, match="only a classifier decides for a class; the task is reg"):
         summarize_regression(np.zeros((2, 3))).decide(0.5)

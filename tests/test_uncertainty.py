@@ -214,6 +214,17 @@ def test_regression_has_a_biased_variance_and_no_entropies() -> None:
     assert prediction.mutual_information is prediction.disagreement is None
 
 
+def test_a_small_spread_around_a_large_output_is_not_lost_to_rounding() -> None:
+    members = np.array([[1e7], [1e7 + 1], [1e7 + 3]], np.float32)
+    np.testing.assert_allclose(summarize_regression(members).variance, [14 / 9], rtol=1e-6)
+
+
+def test_rounding_never_makes_an_entropy_negative() -> None:
+    above = np.float64(1.0 + 5e-7)  # as a mean of float32 probabilities may come out
+    assert summarize([[[above, 0.0]]]).predictive_entropy == 0.0
+    assert summarize_multilabel([[[above]]]).predictive_entropy == 0.0
+
+
 @given(st.lists(st.floats(-1e4, 1e4), min_size=2, max_size=6))
 def test_softmax_and_sigmoid_agree_with_scipy(logits: list[float]) -> None:
     np.testing.assert_allclose(
