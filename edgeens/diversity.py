@@ -24,8 +24,9 @@ _WEIGHT_AXES = ("members", "...")
 # share of the predictive entropy: measured with 4 members, 784-128-10 networks, on MNIST and
 # Fashion-MNIST, well and over-fitted. One model rounded at random to 8 bits: at most .09 and .0007.
 # Trained independently: at least .36 and .020. Fine-tuned from one parent at a third of its rate:
-# .006 to .012 of the entropy. Absolute limits would depend on the data. The cosine of the weights
-# has no part in it: .9996 for fine-tuned members that do differ, 0 for BatchEnsemble's signs.
+# .006 to .018 of the entropy, so no limit tells those from independent ones for sure; this one errs
+# for "different". Absolute limits would depend on the data. The cosine of the weights has no part
+# in it: .9996 for fine-tuned members that do differ, 0 for BatchEnsemble's signs.
 _ONE_MODEL_DISAGREEMENT = 0.1
 _ONE_MODEL_DIVERGENCE = 0.002
 _RELATED_DIVERGENCE = 0.015

@@ -154,6 +154,43 @@ def test_members_that_break_ties_differently_are_not_one_model() -> None:
     assert verdict.startswith("The 2 members are close relatives")
 
 
+def _sure_by(share: float) -> Array:
+    """Two members that agree on the class, and whose divergence is so much of their entropy."""
+    low, high = 0.01, 0.89
+    for _ in range(60):
+        middle = (low + high) / 2
+        p = np.array([[[0.9, 0.1]], [[middle, 1 - middle]]])
+        mean = p.mean(axis=(0, 1))
+        if diversity.mean_jensen_shannon(p) > share * -(mean * np.log(mean)).sum():
+            low = middle
+        else:
+            high = middle
+    return np.array([[[0.9, 0.1]], [[high, 1 - high]]])
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [
+        (0.0019, "act as one model"),
+        (0.0021, "are close relatives"),
+        (0.0149, "are close relatives"),
+        (0.0151, "act as different models"),
+    ],
+)
+def test_divergence_is_weighed_against_the_entropy(share: float, verdict: str) -> None:
+    assert diversity.collapse_verdict(_sure_by(share)).startswith(f"The 2 members {verdict}:")
+
+
+@pytest.mark.parametrize(
+    ("differing", "verdict"), [(4, "act as one model"), (6, "are close relatives")]
+)
+def test_disagreement_is_weighed_against_the_doubt(differing: int, verdict: str) -> None:
+    # The mean is never sure, its doubt is .5: so members may differ on 5 of 100 inputs.
+    p = np.full((2, 100, 2), 0.5) + np.array([1e-3, -1e-3])
+    p[1, :differing] = p[1, :differing, ::-1]
+    assert diversity.collapse_verdict(p).startswith(f"The 2 members {verdict}:")
+
+
 def test_members_with_noise_of_their_own_act_as_different_models() -> None:
     p = _probabilities(2.0)
     verdict = diversity.collapse_verdict(p)
