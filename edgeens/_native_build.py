@@ -15,10 +15,13 @@ from setuptools.command.build_ext import build_ext as setuptools_build_ext
 
 NATIVE = Path("native")  # builds run in the root of the project
 
-# Each module's header, and the folder of its C files. The two share no code.
+# Each module's headers, and the folders of its C files. The two share no code.
 MODULES = {
-    "edgeens._native": (NATIVE / "include" / "edgeens.h", NATIVE / "src"),
-    "edgeens._host": (NATIVE / "host" / "edgeens_host.h", NATIVE / "host"),
+    "edgeens._native": (
+        (NATIVE / "include" / "edgeens.h", NATIVE / "reader" / "edgeens_reader.h"),
+        (NATIVE / "src", NATIVE / "reader"),
+    ),
+    "edgeens._host": ((NATIVE / "host" / "edgeens_host.h",), (NATIVE / "host",)),
 }
 
 # The oldest Python whose stable ABI the module is built for, as pyproject.toml has it.
@@ -46,18 +49,19 @@ def declarations(header: str) -> str:
 
 def write_wrapper(module: str, path: Path) -> None:
     """Write the C source of the cffi wrapper of *module* at *path*, creating its folder."""
-    header, _ = MODULES[module]
+    headers, _ = MODULES[module]
     builder = FFI()
-    builder.cdef(declarations(header.read_text(encoding="utf-8")))
-    builder.set_source(module, f'#include "{header.name}"')
+    for header in headers:
+        builder.cdef(declarations(header.read_text(encoding="utf-8")))
+    builder.set_source(module, "\n".join(f'#include "{header.name}"' for header in headers))
     path.parent.mkdir(parents=True, exist_ok=True)
     builder.emit_c_code(str(path))
 
 
 def sources(module: str) -> list[str]:
     """The C files of *module*, relative to the root."""
-    _, folder = MODULES[module]
-    return sorted(path.as_posix() for path in folder.glob("*.c"))
+    _, folders = MODULES[module]
+    return sorted(path.as_posix() for folder in folders for path in folder.glob("*.c"))
 
 
 class build_ext(setuptools_build_ext):  # type: ignore[misc]  # noqa: N801
@@ -65,12 +69,12 @@ class build_ext(setuptools_build_ext):  # type: ignore[misc]  # noqa: N801
 
     def build_extension(self, ext: Any) -> None:
         """Write the wrapper into the build folder and compile it with the module's C files."""
-        header, _ = MODULES[ext.name]
+        headers, _ = MODULES[ext.name]
         wrapper = Path(self.build_temp) / f"{ext.name.rpartition('.')[2]}.c"
         write_wrapper(ext.name, wrapper)
         ext.sources = [str(wrapper), *sources(ext.name)]
         ext.depends = [str(path) for path in NATIVE.glob("*/*.h")]
-        ext.include_dirs = [str(header.parent)]
+        ext.include_dirs = [str(header.parent) for header in headers]
         ext.define_macros = [LIMITED_API]
         ext.extra_compile_args = self._flags()
         super().build_extension(ext)

@@ -116,7 +116,9 @@ def test_the_two_decoders_share_nothing_but_errors():
         for part in name.split(".")
     }
     assert not any(
-        name.startswith("edgeens.container") for name in imported(PACKAGE / "decoder.py")
+        name.startswith("edgeens.container")
+        for path in (PACKAGE / "decoder").glob("*.py")
+        for name in imported(path)
     )
 
 

@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 import edgeens.demo
-from edgeens import decoder
 from edgeens.cli import main
 from edgeens.container.reference import read_container
-from edgeens.decoder import Container
+from edgeens.decoder import Container, blocks
 
 DEMO = Path(edgeens.demo.__file__).parent
 MEMBERS = [str(DEMO / f"member_{k}.onnx") for k in range(4)]
@@ -186,7 +185,7 @@ def test_threads_do_not_change_the_bytes(tmp_path, capsys):
 def test_decoding_on_several_threads_writes_the_same_files(
     encoded, tmp_path, capsys, monkeypatch, form
 ):
-    monkeypatch.setattr(decoder, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(blocks, "_WORTH_A_THREAD", 1)
     for threads in (1, 3):
         folder = tmp_path / str(threads)
         assert run(capsys, "decode", encoded, "-o", folder, "--threads", threads, *form)[0] == 0

@@ -9,12 +9,12 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
+from edgeens._native import ffi, lib
 
-from edgeens import decoder
 from edgeens.coded import CodedEnsemble, CodedTensor, Draw, Grid, Section
 from edgeens.container.checksum import crc32c
 from edgeens.container.writer import serialise
-from edgeens.decoder import Container, ffi, lib
+from edgeens.decoder import Container, blocks
 from edgeens.errors import DataError, EdgeensError, FormatError
 from tests.damage import Draft
 
@@ -82,9 +82,11 @@ def ensemble(*sections: Section) -> CodedEnsemble:
 FILE = serialise(ensemble(META))
 
 
-@pytest.fixture
-def container():
-    with Container.from_bytes(FILE) as opened:
+@pytest.fixture(params=["memory", "file"])
+def container(request, tmp_path):
+    (tmp_path / "f.eens").write_bytes(FILE)
+    in_file = request.param == "file"
+    with Container.open(tmp_path / "f.eens") if in_file else Container.from_bytes(FILE) as opened:
         yield opened
 
 
@@ -165,15 +167,15 @@ def test_threads_give_the_same_bytes(container, monkeypatch, threads):
             super().__init__(workers)
 
     alone = {name: container.decode(name) for name in container.names}
-    monkeypatch.setattr(decoder, "_WORTH_A_THREAD", 1)
-    monkeypatch.setattr(decoder, "ThreadPoolExecutor", CountingExecutor)
+    monkeypatch.setattr(blocks, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(blocks, "ThreadPoolExecutor", CountingExecutor)
     for name, values in alone.items():
         np.testing.assert_array_equal(container.decode(name, threads=threads), values)
     assert max(started) == min(threads, max(info.block_count for info in container.tensors))
 
 
 def test_a_small_tensor_starts_no_thread(container, monkeypatch):
-    monkeypatch.setattr(decoder, "ThreadPoolExecutor", None)
+    monkeypatch.setattr(blocks, "ThreadPoolExecutor", None)
     assert container.decode("plain.5", threads=8).shape == (MEMBERS, 7, 50)
 
 
@@ -198,7 +200,7 @@ def test_out_is_filled_where_it_lies(container):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_buffer_of_the_caller_is_filled_in_every_format(container, monkeypatch, as_, threads):
     """A part of a larger buffer, as a runtime that plans its memory hands out; no byte beside."""
-    monkeypatch.setattr(decoder, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(blocks, "_WORTH_A_THREAD", 1)
     for info in container.tensors:
         if info.bits == 0:
             continue
@@ -382,22 +384,6 @@ def test_a_file_is_opened_where_it_lies(tmp_path):
             np.testing.assert_array_equal(opened.decode("raw", as_="int8"), CODED[4].codes)
     with pytest.raises(FileNotFoundError):
         Container.open(tmp_path / "none.eens")
-
-
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("keep_pages", [True, False])
-def test_pages_of_a_file_that_are_not_kept_leave_the_memory(tmp_path, keep_pages, threads):
-    values = RNG.integers(-100, 101, (2, 400, 9000)).astype(np.int8)
-    path = tmp_path / "large.eens"
-    path.write_bytes(serialise(CodedEnsemble(2, (CodedTensor("w", "float32", values, grid(8)),))))
-    with Container.open(path, keep_pages=keep_pages) as opened:
-        assert np.array_equal(opened.decode("w", as_="int8", threads=threads), values)
-        assert np.array_equal(opened.decode("w", as_="int8", member=1), values[1])
-        mapped = re.search(
-            rf"{path}\n.*?^Rss: *(\d+) kB", Path("/proc/self/smaps").read_text(), re.S | re.M
-        )
-        assert mapped is not None
-        assert (int(mapped[1]) * 1024 > path.stat().st_size // 2) == keep_pages
 
 
 def test_an_empty_file_is_refused(tmp_path):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from edgeens._native import ffi, lib
 
 from edgeens.coded import CodedEnsemble, CodedTensor, Grid, Section
 from edgeens.container.writer import serialise
-from edgeens.decoder import ffi, lib
 
 CODES = np.arange(-15, 15, dtype=np.int8).reshape(2, 3, 5)
 SCALE = np.array([0.5, 0.25, 0.125], np.float32)

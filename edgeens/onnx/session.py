@@ -107,7 +107,7 @@ class Session:
         providers: Sequence[Any] | None,
     ) -> None:
         """Open a file, and close it where it is not needed any more."""
-        opened = Container.open(path, keep_pages=False)
+        opened = Container.open(path)
         try:
             self._load(opened, mode, optimize, threads, providers, file_identity(path))
         except BaseException:
