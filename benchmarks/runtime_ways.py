@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.networks import member_files
 from edgeens.onnx.session import Session
-from edgeens.uncertainty import softmax, summarize
+from edgeens.uncertainty import summarize_logits
 
 Floats = NDArray[np.float32]
 Run = Callable[[Floats], Any]
@@ -43,7 +43,7 @@ class Way:
     threads: tuple[int, ...] = (1, 2)
 
 
-def _ours(label: str, mode: str, *, optimize: bool = False) -> Way:
+def _ours(label: str, mode: str, *, optimize: bool | None = None) -> Way:
     def start(folder: Path, members: int, threads: int) -> Run:
         path = folder / f"{members}.eens"
         session = Session(path, mode=mode, optimize=optimize, threads=threads)  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def _over_threads(
 
 
 def _figures(logits: list[Floats]) -> Any:
-    return summarize(softmax(np.stack(logits)))
+    return summarize_logits(np.stack(logits))
 
 
 def _mapped(folder: Path, members: int) -> list[Path]:

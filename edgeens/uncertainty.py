@@ -17,6 +17,11 @@ from edgeens.errors import DataError
 
 Floats = NDArray[np.float64]
 ABSTAIN = -1  # what `Prediction.decide` gives in place of a class
+
+# Values that are taken at once rather than member by member: a small model runs in tens of
+# microseconds, and every call of NumPy takes one. Float64 copies of more must fit a small device.
+_FEW = 1 << 12
+_LEAST = np.finfo(np.float64).tiny  # in place of 0, whose logarithm there is not
 Task = Literal["classification", "multilabel", "regression"]
 
 
@@ -89,11 +94,30 @@ def summarize(probabilities: ArrayLike, *, axis: int = -1) -> Prediction:
     axis=2. Raises DataError for fewer than 3 axes, a class axis that is the members' or the batch
     axis, NaN, values outside 0..1 and sums other than 1.
     """
-    members, axis = _class_probabilities(probabilities, axis)
-    mean = members.mean(axis=0, dtype=np.float64)
-    predictive = entropy(mean, axis=axis - 1)
-    # One member at a time: the float64 copies of a segmentation network must fit a small device.
-    expected = np.mean([entropy(member, axis=axis - 1) for member in members], axis=0)
+    return _summary(*_class_probabilities(probabilities, axis))
+
+
+def summarize_logits(logits: ArrayLike, *, axis: int = -1) -> Prediction:
+    """`summarize` of the softmax over `axis` of members' logits (K, batch, ..., C).
+
+    Raises DataError as `softmax` does, for fewer than 3 axes, and for a class axis that is the
+    members' or the batch axis.
+    """
+    array = real_array(logits, "logits")
+    position = _class_position(array, axis, "logits")
+    return _summary(_softmax(array, position), position)
+
+
+def _summary(members: Array, axis: int) -> Prediction:
+    """The prediction from checked probabilities (K, batch, ...) with the classes on *axis*."""
+    mean = np.add.reduce(members, dtype=np.float64) / len(members)
+    if members.size <= _FEW:
+        entropies = entropy(np.concatenate([members, mean[np.newaxis]]), axis=axis)
+        predictive, of_members = entropies[-1], entropies[:-1]
+    else:
+        predictive = entropy(mean, axis=axis - 1)
+        of_members = np.stack([entropy(member, axis=axis - 1) for member in members])
+    expected = np.add.reduce(of_members) / len(members)
     return Prediction(
         task="classification",
         mean=mean.astype(_result_type(members)),
@@ -160,22 +184,26 @@ def differing_pairs(decisions: Array) -> Floats:
     `decisions` is (K, ...), of any type that compares; the result is (...).
     """
     members = len(decisions)
-    differing = np.zeros(decisions.shape[1:], dtype=np.int64)
-    for step in range(1, members):
-        differing += (decisions[step:] != decisions[:-step]).sum(axis=0)
+    if members * decisions.size <= _FEW:  # every pair twice, once in either order
+        differing = (decisions[:, np.newaxis] != decisions).sum(axis=(0, 1)) // 2
+    else:
+        differing = np.zeros(decisions.shape[1:], dtype=np.int64)
+        for step in range(1, members):
+            differing += (decisions[step:] != decisions[:-step]).sum(axis=0)
     return np.asarray(differing / max(members * (members - 1) // 2, 1), dtype=np.float64)
 
 
 def entropy(probabilities: Array, *, axis: int = -1) -> Floats:
     """Entropy over `axis`, in nats, at least 0; a probability of 0 adds nothing."""
-    total: Floats = _p_log_p(probabilities).sum(axis=axis)
+    total: Floats = np.add.reduce(_p_log_p(probabilities), axis=axis)
     return np.maximum(0.0 - total, 0.0)
 
 
 def binary_entropy(probabilities: Array) -> Floats:
     """Entropy of each yes/no label by itself, in nats, 0..ln 2; shaped like `probabilities`."""
     p = probabilities.astype(np.float64)
-    return np.maximum(0.0 - _p_log_p(p) - _p_log_p(1.0 - p), 0.0)
+    other = np.maximum(1.0 - p, 0.0)  # rounding may have lifted p over 1
+    return np.maximum(0.0 - _p_log_p(p) - _p_log_p(other), 0.0)
 
 
 def softmax(logits: ArrayLike, *, axis: int = -1) -> Array:
@@ -184,9 +212,12 @@ def softmax(logits: ArrayLike, *, axis: int = -1) -> Array:
     A logit of -inf is a class that is ruled out. Raises DataError for NaN, for +inf, and where
     every class is ruled out.
     """
-    array = real_array(logits, "logits")
+    return _softmax(real_array(logits, "logits"), axis)
+
+
+def _softmax(array: Array, axis: int) -> Array:
     exponentials = np.exp(_shifted(array, axis))
-    exponentials /= exponentials.sum(axis=axis, keepdims=True)
+    exponentials /= np.add.reduce(exponentials, axis=axis, keepdims=True)
     return exponentials.astype(_result_type(array), copy=False)
 
 
@@ -214,18 +245,24 @@ def sigmoid(logits: ArrayLike) -> Array:
 def _class_probabilities(probabilities: ArrayLike, axis: int) -> tuple[Array, int]:
     """Checked probabilities (K, batch, ...) and their class axis, counted from the front."""
     array = checked_array(probabilities, "probabilities", ("members", "batch", "...", "classes"))
+    position = _class_position(array, axis, "probabilities")
+    return checked_probabilities(array, ("...",), class_axis=position), position
+
+
+def _class_position(array: Array, axis: int, name: str) -> int:
+    """The class axis of (K, batch, ...), counted from the front."""
     position = axis + array.ndim if axis < 0 else axis
     if not 2 <= position < array.ndim:
         raise DataError(
-            f"axis {axis} cannot count the classes of probabilities of shape {array.shape}: axis 0 "
+            f"axis {axis} cannot count the classes of {name} of shape {array.shape}: axis 0 "
             f"counts the members, axis 1 the batch, and the last axis is {array.ndim - 1}"
         )
-    return checked_probabilities(array, ("...",), class_axis=position), position
+    return position
 
 
 def _shifted(logits: Array, axis: int) -> Floats:
     """float64 logits less their greatest over `axis`, so that exp cannot overflow."""
-    greatest: Array = logits.max(axis=axis, keepdims=True)
+    greatest: Array = np.maximum.reduce(logits, axis=axis, keepdims=True)
     # The maximum is NaN, +inf or -inf in just the cases that have no softmax.
     if not np.isfinite(greatest).all():
         raise DataError(
@@ -237,9 +274,9 @@ def _shifted(logits: Array, axis: int) -> Floats:
 
 
 def _p_log_p(probabilities: Array) -> Floats:
-    """p * log(p) in float64, 0 where p is 0."""
-    p = probabilities.astype(np.float64)
-    return np.asarray(p * np.log(np.where(p > 0.0, p, 1.0)), dtype=np.float64)
+    """p * log(p) in float64, 0 where p is 0; no p is below 0."""
+    logarithms = np.log(np.maximum(probabilities, _LEAST, dtype=np.float64))
+    return np.asarray(probabilities * logarithms, dtype=np.float64)
 
 
 def _result_type(array: Array) -> np.dtype[Any]:

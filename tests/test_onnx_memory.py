@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from edgeens.decoder import Container
+from edgeens.early_exit import EarlyExit
 from edgeens.encoder import encode
-from edgeens.errors import EdgeensError, NotEnoughMemoryError
-from edgeens.onnx import pieces, session
+from edgeens.errors import DataError, EdgeensError, NotEnoughMemoryError
+from edgeens.onnx import opening, pieces
 from edgeens.onnx.members import load_members
-from edgeens.onnx.memory import free_swap_bytes
+from edgeens.onnx.memory import _malloc_trim, free_swap_bytes, give_back_free
 from edgeens.onnx.modes import check_room, codes_bytes, member_bytes, values_bytes
 from edgeens.onnx.session import Session
 from tests import onnx_graphs as graphs
@@ -94,7 +95,7 @@ def test_cutting_changes_nothing(tmp_path, memory, kind, mode):
     x = graphs.random_inputs(models[0], rows=4)
     try:
         opened = Session(Container.from_bytes(data), mode=mode)
-    except session.DataError:
+    except DataError:
         return  # test_onnx_modes has the reasons
     with opened:
         memory(None)
@@ -111,7 +112,7 @@ def test_cutting_changes_nothing(tmp_path, memory, kind, mode):
 def test_an_early_exit_keeps_to_the_memory_too(tmp_path, memory):
     models, data = contained("mlp", tmp_path)
     x = graphs.random_inputs(models[0], rows=ROWS)
-    rule = session.EarlyExit((1, 0, 2), (1.0, 1.0, 1.0), 0.0)
+    rule = EarlyExit((1, 0, 2), (1.0, 1.0, 1.0), 0.0)
     memory(2 * MLP_ROW * 2)
     with Session(Container.from_bytes(data)) as opened:
         run, rows = opened._members.run, []
@@ -198,6 +199,26 @@ with Session({str(large)!r}, mode={mode!r}) as session:
     assert weights / 2 < printed(code) <= weights + 20e6
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells what is resident")
+@pytest.mark.parametrize(("key", "more"), [("VmRSS", 0), ("VmHWM", 4)], ids=["then", "meanwhile"])
+def test_repacked_weights_take_no_more_than_others_once_they_are_repacked(large, key, more):
+    code = f"""
+with Session({str(large)!r}, mode="resident", optimize=True) as session:
+    session.predict_members(np.zeros((1, {WIDTH}), "f4"))
+    print(kilobytes({key!r}) - before)
+"""
+    member = 4 * WIDTH**2
+    assert 4 * member < printed(code) <= (1.15 * 4 + more) * member + 20e6
+
+
+def test_a_c_library_without_trim_keeps_what_was_freed(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    _malloc_trim.cache_clear()
+    assert _malloc_trim() is None
+    give_back_free()
+    _malloc_trim.cache_clear()
+
+
 # Too little memory
 
 
@@ -215,11 +236,11 @@ def test_a_mode_whose_weights_cannot_fit_is_refused_before_they_are_decoded(tmp_
             check_room(container, mode, None)
             with pytest.raises(NotEnoughMemoryError, match=f"mode {mode} needs 0.0 MB for {words}"):
                 check_room(container, mode, size - 1)
-    monkeypatch.setattr(session, "available_bytes", lambda: 10)
-    monkeypatch.setattr(session, "free_swap_bytes", lambda: 20)
+    monkeypatch.setattr(opening, "available_bytes", lambda: 10)
+    monkeypatch.setattr(opening, "free_swap_bytes", lambda: 20)
     with pytest.raises(NotEnoughMemoryError, match=r"mode streaming .* 0\.0 MB are available"):
         Session(path)
-    monkeypatch.setattr(session, "free_swap_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(opening, "free_swap_bytes", lambda: 1 << 20)
     Session(path).close()
 
 

@@ -14,12 +14,12 @@ import pytest
 from edgeens.decoder import Container
 from edgeens.encoder import encode
 from edgeens.errors import DataError, FormatError
-from edgeens.onnx import engine
+from edgeens.onnx import engine, modes
 from edgeens.onnx.forms import codes_name, with_codes
 from edgeens.onnx.loaded import coded_inputs
 from edgeens.onnx.members import load_members
 from edgeens.onnx.memory import available_bytes
-from edgeens.onnx.modes import choose_mode, codes_bytes, values_bytes
+from edgeens.onnx.modes import choose_mode, codes_bytes, member_bytes, values_bytes
 from edgeens.onnx.session import Session
 from tests import onnx_graphs as graphs
 
@@ -51,8 +51,8 @@ def feeds():
     return graphs.random_inputs(graphs.cnn(0), rows=4)
 
 
-def outputs(path, feeds, **options):
-    with Session(path, **options) as session:
+def outputs(path, feeds, *, optimize=False, **options):
+    with Session(path, optimize=optimize, **options) as session:
         return session.predict_members(feeds)
 
 
@@ -65,20 +65,56 @@ def test_every_mode_gives_bit_for_bit_the_same(file, feeds, mode):
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_repacked_weights_give_the_same_but_for_the_order_of_sums(file, feeds):
-    expected = outputs(file, feeds, mode="resident")
-    found = outputs(file, feeds, mode="resident", optimize=True)
+@pytest.mark.parametrize("kind", graphs.KINDS)
+def test_repacked_weights_give_the_same_but_for_the_order_of_sums(tmp_path, kind):
+    models = [graphs.KINDS[kind](seed) for seed in range(MEMBERS)]
+    data = graphs.contain(load_members(graphs.save(models, tmp_path)))
+    inputs = graphs.random_inputs(models[0])
+    expected = outputs(Container.from_bytes(data), inputs, mode="resident")
+    found = outputs(Container.from_bytes(data), inputs, mode="resident", optimize=True)
     for name, array in expected.items():
         np.testing.assert_allclose(found[name], array, rtol=1e-4, atol=1e-5)
 
 
+def test_small_members_are_repacked_unless_the_caller_says_otherwise(file, monkeypatch):
+    def repacked(**options):
+        with Session(file, **options) as session:
+            return not session._members._feeds[0]
+
+    assert repacked(mode="resident")
+    assert repacked()
+    assert not repacked(optimize=False)
+    assert not repacked(mode="compact")
+    assert not repacked(mode="streaming")
+    with Container.open(file) as container:
+        weights = member_bytes(container)
+    monkeypatch.setattr(modes, "_SMALL_MEMBER", weights)
+    assert repacked()
+    monkeypatch.setattr(modes, "_SMALL_MEMBER", weights - 1)
+    assert not repacked()
+    assert repacked(optimize=True)
+
+
+def test_sessions_share_what_was_repacked_only_if_they_run_alike(file):
+    options = [{}, {"threads": 2}, {"threads": 2 * MEMBERS}, {"optimize": False}]
+    opened = [Session(file, **each) for each in options]
+    kept = [session._members._kept for session in opened]
+    assert kept[0] is kept[1]  # a thread a member in both
+    assert len({id(each) for each in kept}) == 3
+    for session in opened:
+        session.close()
+
+
 def test_an_onnx_runtime_that_nobody_tested_keeps_its_constants(file, feeds, monkeypatch):
+    def constants(session):
+        return [values for _, values in session._members._kept.members]
+
     with Session(file, optimize=True) as session:
-        assert session._members._constants == []  # tests above fail if it does not copy them
+        assert constants(session) == [{}] * MEMBERS  # tests above fail if it does not copy them
         expected = session.predict_members(feeds)
     monkeypatch.setattr(engine, "_COPIES_CONSTANTS", (1, 19))
     with Session(file, optimize=True) as session:
-        kept = session._members._constants
+        kept = constants(session)
         places = {value.data_ptr() for member in kept for value in member.values()}
         assert len(kept) == MEMBERS
         assert len(places) == MEMBERS * len(kept[0])
@@ -88,7 +124,7 @@ def test_an_onnx_runtime_that_nobody_tested_keeps_its_constants(file, feeds, mon
         monkeypatch.setattr(engine, "_COPIES_CONSTANTS", (1, 31))
         monkeypatch.setattr("onnxruntime.__version__", unknown)
         with Session(file, optimize=True) as session:
-            assert len(session._members._constants) == MEMBERS
+            assert all(constants(session))
 
 
 @pytest.mark.parametrize("kind", graphs.KINDS)
@@ -97,7 +133,7 @@ def test_a_mode_runs_a_graph_or_says_why_not(tmp_path, kind, mode):
     models = [graphs.KINDS[kind](seed) for seed in range(MEMBERS)]
     container = Container.from_bytes(graphs.contain(load_members(graphs.save(models, tmp_path))))
     inputs = graphs.random_inputs(models[0])
-    with Session(container, mode="resident") as session:
+    with Session(container, mode="resident", optimize=False) as session:
         expected = session.predict_members(inputs)
     if kind in UNFIT[mode]:
         with pytest.raises(DataError, match=UNFIT[mode][kind]):

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 
@@ -218,7 +219,7 @@ def test_a_session_may_be_used_by_many_threads(tmp_path):
 
 
 def test_a_member_uses_its_own_weights_only(tmp_path):
-    models, session = exact_session(graphs.mlp, tmp_path)
+    models, session = exact_session(graphs.mlp, tmp_path, options={"optimize": False})
     feeds = graphs.random_inputs(models[0])
     with session:
         before = session.predict_members(feeds)["logits"]
@@ -235,7 +236,7 @@ def test_a_shared_tensor_is_in_memory_once(tmp_path):
     for model in models[1:]:
         graphs.initializer(model, "b1").CopyFrom(graphs.initializer(models[0], "b1"))
     ensemble = load_members(graphs.save(models, tmp_path))
-    with Session(Container.from_bytes(graphs.contain(ensemble))) as session:
+    with Session(Container.from_bytes(graphs.contain(ensemble)), optimize=False) as session:
         places = [
             {name: value.data_ptr() for name, value in member.items()}
             for member in session._members._feeds
@@ -349,12 +350,19 @@ def test_a_graph_that_does_not_fit_its_tensors_is_refused(tmp_path):
     with pytest.raises(FormatError, match="the section SKLF has no graph input 'b1' of float32"):
         Session(Container.from_bytes(data))
     data = graphs.contain(replace(ensemble, skeletons={"SKLF": b"no graph"}))
+    with pytest.raises(FormatError, match="the section SKLF is not an ONNX model; encode the file"):
+        Session(Container.from_bytes(data))
+    unknown = onnx.ModelProto.FromString(ensemble.skeletons["SKLF"])
+    unknown.graph.node[0].op_type = "Guess"
+    skeletons = {"SKLF": unknown.SerializeToString()}
+    data = graphs.contain(replace(ensemble, skeletons=skeletons))
     with pytest.raises(DataError, match=r"^ONNX Runtime [0-9.]+ cannot load the model: "):
         Session(Container.from_bytes(data))
 
 
-def test_a_closed_session_says_so(tmp_path):
-    models, session = exact_session(graphs.mlp, tmp_path)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_closed_session_says_so(tmp_path, threads):
+    models, session = exact_session(graphs.mlp, tmp_path, options={"threads": threads})
     session.close()
     session.close()
     with pytest.raises(EdgeensError, match="the session is closed; open it again"):

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from edgeens import uncertainty
 from edgeens.arrays import Array
 from edgeens.errors import DataError
-from edgeens.uncertainty import summarize, summarize_multilabel, summarize_regression
+from edgeens.uncertainty import (
+    summarize,
+    summarize_logits,
+    summarize_multilabel,
+    summarize_regression,
+)
+
+FIGURES = (
+    *("mean", "members", "predictive_entropy", "expected_entropy", "mutual_information"),
+    "disagreement",
+)
 
 
 @st.composite
@@ -39,6 +49,24 @@ def test_entropies_agree_with_scipy(probabilities: Array) -> None:
         prediction.predictive_entropy, scipy.special.entr(wide.mean(0)).sum(-1), atol=1e-12
     )
     np.testing.assert_allclose(prediction.expected_entropy, expected, atol=1e-12)
+
+
+@given(member_probabilities())
+def test_logits_give_what_their_softmax_gives(probabilities: Array) -> None:
+    logits = probabilities * 50
+    one, other = summarize_logits(logits), summarize(uncertainty.softmax(logits))
+    for name in FIGURES:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@given(member_probabilities())
+def test_many_values_have_the_figures_of_few(probabilities: Array) -> None:
+    few = summarize(probabilities)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uncertainty, "_FEW", 0)
+        many = summarize(probabilities)
+    for name in FIGURES:
+        np.testing.assert_array_equal(getattr(many, name), getattr(few, name))
 
 
 @given(member_probabilities())
@@ -164,9 +192,11 @@ def test_float32_members_are_averaged_in_float64() -> None:
 
 @pytest.mark.parametrize("axis", [0, 1, -3, 3, -4])
 def test_a_class_axis_that_counts_something_else_is_refused(axis: int) -> None:
-    text = rf"^axis {axis} cannot count the classes of probabilities of shape \(2, 2, 2\): axis 0"
-    with pytest.raises(DataError, match=text):
+    text = rf"^axis {axis} cannot count the classes of %s of shape \(2, 2, 2\): axis 0"
+    with pytest.raises(DataError, match=text % "probabilities"):
         summarize(np.full((2, 2, 2), 0.5), axis=axis)
+    with pytest.raises(DataError, match=text % "logits"):
+        summarize_logits(np.zeros((2, 2, 2)), axis=axis)
 
 
 def test_probabilities_without_a_members_axis_are_refused() -> None:

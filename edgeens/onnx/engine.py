@@ -62,6 +62,11 @@ class Engine:
                 )
 
     @property
+    def settings(self) -> str:
+        """What sessions of the same graph differ in from engine to engine."""
+        return f"{self._threads} {self._providers}"
+
+    @property
     def copies_constants(self) -> bool:
         """Whether the arrays that a session was made with may change after."""
         found = re.match(r"(\d+)\.(\d+)", self.runtime.__version__)
@@ -94,6 +99,8 @@ class Engine:
         options.enable_mem_pattern = pattern
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if constants:
+            # In the arena, ONNX Runtime 1.20 keeps the weights as they were beside the repacked.
+            options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
             options.add_external_initializers(list(constants), list(constants.values()))
         try:
             session = self.runtime.InferenceSession(
@@ -113,7 +120,7 @@ class Engine:
         return session
 
 
-def run_session(session: Any, values: Mapping[str, Any], *, options: Any = None) -> list[Array]:
+def run_session(session: Any, values: Mapping[str, Any], options: Any = None) -> list[Array]:
     """All outputs of a run; *options* are ONNX Runtime's.
 
     Raises NotEnoughMemoryError if an allocation fails, DataError with ONNX Runtime's reason if it

@@ -90,6 +90,19 @@ def opset(model: bytes) -> int:
     return 1
 
 
+def graph_inputs(model: bytes) -> dict[str, tuple[int, tuple[int, ...]]]:
+    """Element type, as ONNX numbers it, and shape of a ModelProto's inputs; -1 for an open dim.
+
+    Raises FormatError for a damaged graph.
+    """
+    inputs = (
+        value
+        for number, value in _fields(_part(model, _MODEL_GRAPH))
+        if number == _GRAPH_INPUT and isinstance(value, bytes)
+    )
+    return {_name(value): _tensor_type(value) for value in inputs}
+
+
 def with_codes(model: bytes, weights: Mapping[str, Codes]) -> bytes:
     """The graph with int8 codes and float32 scales as inputs in place of these float32 weights.
 
@@ -176,8 +189,25 @@ def _edited_graph(
 
 
 def _name(value_info: bytes) -> str:
-    name = dict(_fields(value_info)).get(1, b"")
-    return name.decode() if isinstance(name, bytes) else ""
+    return _part(value_info, 1).decode()
+
+
+def _tensor_type(value_info: bytes) -> tuple[int, tuple[int, ...]]:
+    tensor = _part(_part(value_info, 2), 1)
+    dtype = dict(_fields(tensor)).get(1)
+    dims = [
+        dict(_fields(dim)).get(1) for _, dim in _fields(_part(tensor, 2)) if isinstance(dim, bytes)
+    ]
+    return (
+        dtype if isinstance(dtype, int) else 0,
+        tuple(dim if isinstance(dim, int) else -1 for dim in dims),
+    )
+
+
+def _part(message: bytes, number: int) -> bytes:
+    """The message in a field, empty if there is none."""
+    value = dict(_fields(message)).get(number)
+    return value if isinstance(value, bytes) else b""
 
 
 def _value_info(name: str, dtype: int, shape: Sequence[int]) -> bytes:

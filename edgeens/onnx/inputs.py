@@ -13,7 +13,7 @@ import numpy as np
 from edgeens.errors import DataError
 from edgeens.onnx.elements import NAMES, Array, numpy_type, runtime_type
 
-_TYPES = {runtime_type(name): name for name in NAMES.values()}
+_TYPES = {runtime_type(name): (name, numpy_type(name)) for name in NAMES.values()}
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,11 @@ class Input:
 
     def check(self, array: Array, *, rows: int | None) -> None:
         """Raise DataError unless the model takes *array*; *rows* replaces a fixed first dim."""
-        dtype = _TYPES.get(self.type)
-        if dtype is not None and array.dtype != numpy_type(dtype):
-            wanted = numpy_type(dtype).name
+        name, dtype = _TYPES.get(self.type, ("", array.dtype))
+        if array.dtype != dtype:
             raise DataError(
-                f"input {self.name!r} must be {dtype}, but is {array.dtype}; convert it with "
-                f"astype(numpy.{wanted})"
+                f"input {self.name!r} must be {name}, but is {array.dtype}; convert it with "
+                f"astype(numpy.{dtype.name})"
             )
         fits = array.ndim == len(self.shape) and all(
             not isinstance(dim, int) or size == dim or (axis == 0 and rows is not None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from threading import Lock
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -26,39 +27,41 @@ from edgeens.onnx.forms import (
 )
 from edgeens.records import TensorInfo
 
+Each = TypeVar("Each")
 Arrays = list[dict[str, Array]]  # of each member, by the name of the input that takes them
 
 
-class Weights:
-    """Arrays of all members. Sessions hold it; when the last one is closed, its memory is free.
+class Shared(Generic[Each]):
+    """What sessions on one file share. When the last one is closed, its memory is free.
 
     Attributes:
-        members: each member's arrays by name; what the members share is the same object in all.
+        members: each member's part: its arrays by name, where what the members share is the same
+            object in all, or its session of ONNX Runtime.
     """
 
-    def __init__(self, members: Arrays) -> None:
-        """Keep the arrays."""
+    def __init__(self, members: list[Each]) -> None:
+        """Keep the parts."""
         self.members = members
 
 
-_shared: WeakValueDictionary[tuple[object, ...], Weights] = WeakValueDictionary()
+_shared: WeakValueDictionary[tuple[object, ...], Shared[Any]] = WeakValueDictionary()
 _lock = Lock()
 
 
-def shared_weights(
-    identity: tuple[object, ...] | None, kind: str, decode: Callable[[], Arrays]
-) -> Weights:
-    """What *decode* gives, decoded once for all sessions that are open on the same file.
+def shared(
+    identity: tuple[object, ...] | None, kind: str, make: Callable[[], list[Each]]
+) -> Shared[Each]:
+    """What *make* gives, made once for all sessions that are open on the same file.
 
-    *identity* tells files apart (`file_identity`), None shares with nobody; *kind* tells the forms
-    of weights apart.
+    *identity* tells files apart (`file_identity`), None shares with nobody; *kind* tells what is
+    made of a file apart.
     """
     if identity is None:
-        return Weights(decode())
+        return Shared(make())
     with _lock:
         found = _shared.get((*identity, kind))
         if found is None:
-            found = _shared[(*identity, kind)] = Weights(decode())
+            found = _shared[(*identity, kind)] = Shared(make())
         return found
 
 

@@ -17,6 +17,16 @@ SHARE = (
 )
 
 
+# Bytes of weights up to which members are repacked unless the caller says otherwise. While it is
+# done a member takes up to four times its weights, which is 64 MB, and 1 ms for each of its MB.
+_SMALL_MEMBER = 16_000_000
+
+
+def repacks(container: Container, mode: Mode) -> bool:
+    """Whether ONNX Runtime shall repack weights in this mode if the caller leaves it open."""
+    return mode == "resident" and member_bytes(container) <= _SMALL_MEMBER
+
+
 def choose_mode(container: Container, available: int | None, *, optimize: bool) -> tuple[Mode, str]:
     """The mode, and why in a sentence.
 

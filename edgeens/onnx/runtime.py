@@ -7,7 +7,7 @@ who want ONNX Runtime to repack weights for speed, get a session a member.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from threading import Lock
 from typing import Any, Literal, get_args
@@ -18,15 +18,16 @@ from edgeens.decoder import Container
 from edgeens.errors import DataError, EdgeensError, FormatError
 from edgeens.onnx.elements import NUMBERS, Array, numpy_type, runtime_type
 from edgeens.onnx.engine import Engine, run_session
-from edgeens.onnx.forms import with_codes, with_constants, with_inner_outputs
+from edgeens.onnx.forms import graph_inputs, with_codes, with_constants, with_inner_outputs
 from edgeens.onnx.loaded import (
+    Shared,
     Streamed,
-    Weights,
     coded_inputs,
     decode_codes,
     decode_values,
-    shared_weights,
+    shared,
 )
+from edgeens.onnx.memory import give_back_free
 
 Mode = Literal["resident", "compact", "streaming"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -88,10 +89,11 @@ class Members:
                 f"mode {mode} cannot run this graph: it is quantised or has operators from outside "
                 "ONNX, which need their weights as constants; use mode resident"
             )
+        if kind == "SKLF":
+            _check_inputs(graph, container)
         self._streaming = Lock()
         self._stream: Streamed | None = None
-        self._kept: Weights | None = None  # what the sessions use without owning it
-        self._constants: list[Any] = []
+        self._kept: Shared[Any] | None = None  # what the sessions use without owning it
         self._sessions: list[Any] = []
         self._feeds: list[dict[str, Any]] = []
         if mode == "streaming":
@@ -104,10 +106,12 @@ class Members:
             if kind == "SKLF":
                 types = {i.name: (NUMBERS[i.dtype], i.shape) for i in self._tensors}
                 graph = with_constants(graph, types)
-            self._make_constants(container, graph, decoders, optimize=optimize)
+            self._make_constants(container, graph, decoders, identity, optimize=optimize)
         fed = set(self._feeds[0])
         self.inputs = [item for item in self._sessions[0].get_inputs() if item.name not in fed]
         self.outputs = self._sessions[0].get_outputs()
+        wide = runtime_type("bfloat16")
+        self._bfloat16 = [item.name for item in self.inputs if item.type == wide]
 
     def run(self, member: int, feeds: Mapping[str, Array]) -> list[Array]:
         """All outputs of one member, in the order of `outputs`; *feeds* are its checked inputs.
@@ -115,15 +119,15 @@ class Members:
         Raises DataError with ONNX Runtime's reason if it cannot compute them, FormatError if a
         streamed file is damaged, and EdgeensError after `close`.
         """
-        self._check_open()
+        self.check_open()
         values = self._inputs_of(feeds)
-        with self._streaming if self._stream is not None else nullcontext():
-            if self._stream is not None:
-                self._stream.load(member)
-            options = self._engine.run_options(feeds)
-            return run_session(
-                self._sessions[member], values | self._feeds[member], options=options
-            )
+        options = self._engine.run_options(feeds)
+        if self._stream is None:
+            own = self._feeds[member]
+            return run_session(self._sessions[member], values | own if own else values, options)
+        with self._streaming:
+            self._stream.load(member)
+            return run_session(self._sessions[member], values | self._feeds[member], options)
 
     def inner_sizes(
         self, inputs: Sequence[Mapping[str, Array]]
@@ -132,7 +136,7 @@ class Members:
 
         Raises DataError if ONNX Runtime cannot run the graph with its inner values as outputs.
         """
-        self._check_open()
+        self.check_open()
         # How large values are does not hang on what the weights are.
         blank = {i.name: np.zeros(i.shape, numpy_type(i.dtype)) for i in self._tensors}
         constants = {} if self._feeds[0] else self._wrap(blank)
@@ -146,27 +150,26 @@ class Members:
             sizes.append((sum(array.nbytes for array in arrays), shapes))
         return sizes
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise EdgeensError after `close`."""
         if not self._sessions:
             raise EdgeensError("the session is closed; open it again")
 
     def _inputs_of(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
         values: dict[str, Any] = dict(feeds)
-        for item in self.inputs:
-            if item.type == runtime_type("bfloat16"):
-                values[item.name] = self._value(feeds[item.name], bfloat16=True)
+        for name in self._bfloat16:
+            values[name] = self._value(feeds[name], bfloat16=True)
         return values
 
     def close(self) -> None:
         """Drop the sessions and the weights."""
-        self._sessions, self._feeds, self._constants = [], [], []
+        self._sessions, self._feeds = [], []
         self._kept = self._stream = None
 
     def _stream_from(self, container: Container, graph: bytes, decoders: int) -> None:
         self._stream = Streamed(container, threads=decoders)
         feeds = self._wrap(self._stream.arrays)
         self._share_one(graph, [feeds] * self.count)
-        _check_inputs(self._sessions[0], container)
 
     def _keep_codes(
         self,
@@ -176,7 +179,7 @@ class Members:
         identity: tuple[object, ...] | None,
     ) -> None:
         coded = coded_inputs(container, graph)
-        self._kept = shared_weights(
+        self._kept = shared(
             identity, "codes", lambda: decode_codes(container, coded, threads=decoders)
         )
         feeds = [self._wrap(arrays) for arrays in self._kept.members]
@@ -189,16 +192,35 @@ class Members:
         decoders: int,
         identity: tuple[object, ...] | None,
     ) -> None:
-        self._kept = shared_weights(
-            identity, "values", lambda: decode_values(container, threads=decoders)
-        )
+        self._kept = shared(identity, "values", lambda: decode_values(container, threads=decoders))
         self._share_one(graph, [self._wrap(arrays) for arrays in self._kept.members])
-        _check_inputs(self._sessions[0], container)
 
     def _make_constants(
-        self, container: Container, graph: bytes, decoders: int, *, optimize: bool
+        self,
+        container: Container,
+        graph: bytes,
+        decoders: int,
+        identity: tuple[object, ...] | None,
+        *,
+        optimize: bool,
     ) -> None:
-        """A session a member, whose weights lie in one buffer while its session is made."""
+        """A session a member, shared as weights are; the other sessions run the same way."""
+        self._kept = shared(
+            identity,
+            f"sessions {optimize} {self._engine.settings}",
+            lambda: list(self._sessions_of(container, graph, decoders, optimize=optimize)),
+        )
+        self._sessions = [session for session, _ in self._kept.members]
+        self._feeds = [{} for _ in self._sessions]
+        self._graph = graph
+
+    def _sessions_of(
+        self, container: Container, graph: bytes, decoders: int, *, optimize: bool
+    ) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """A session a member, whose weights lie in one buffer while its session is made.
+
+        With each come the values that it uses without owning them.
+        """
         copies = self._engine.copies_constants
         stream = Streamed(container, threads=decoders)
         for member in range(self.count):
@@ -206,11 +228,9 @@ class Members:
                 stream = Streamed(container, threads=decoders)
             stream.load(member)
             constants = self._wrap(stream.arrays)
-            self._sessions.append(self._engine.session(graph, constants, pattern=optimize))
-            if not copies:
-                self._constants.append(constants)
-        self._feeds = [{} for _ in self._sessions]
-        self._graph = graph
+            session = self._engine.session(graph, constants, pattern=optimize)
+            give_back_free()
+            yield session, {} if copies else constants
 
     def _share_one(self, graph: bytes, feeds: list[dict[str, Any]]) -> None:
         """One session for all members, which differ in what they are fed."""
@@ -234,11 +254,11 @@ class Members:
         return make.ortvalue_from_numpy(array)
 
 
-def _check_inputs(session: Any, container: Container) -> None:
+def _check_inputs(graph: bytes, container: Container) -> None:
     """Refuse a graph that does not take the container's tensors as they are."""
-    inputs = {item.name: (item.type, tuple(item.shape)) for item in session.get_inputs()}
+    inputs = graph_inputs(graph)
     for info in container.tensors:
-        if inputs.get(info.name) != (runtime_type(info.dtype), tuple(info.shape)):
+        if inputs.get(info.name) != (NUMBERS[info.dtype], tuple(info.shape)):
             raise FormatError(
                 _SECTION,
                 f"the section SKLF has no graph input {info.name!r} of {info.dtype} "

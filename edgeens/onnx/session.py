@@ -1,40 +1,29 @@
 """Run the members of a container and say how sure they are: the last stage before a decision.
 
+Over onnx.opening, which decodes; onnx.interpretation makes the prediction of what the members say.
 Needs onnxruntime and numpy only, so that it runs on a device without the package onnx.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 
 from edgeens.decoder import Container
-from edgeens.early_exit import EarlyExit, predict_early
+from edgeens.early_exit import EarlyExit
 from edgeens.early_exit import Rows as Places
-from edgeens.errors import DataError, NotEnoughMemoryError
+from edgeens.errors import DataError
 from edgeens.onnx.elements import Array
 from edgeens.onnx.inputs import Input, named_arrays, pieces
-from edgeens.onnx.loaded import file_identity
-from edgeens.onnx.memory import available_bytes, free_swap_bytes
-from edgeens.onnx.modes import check_room, choose_mode
+from edgeens.onnx.interpretation import Interpretation
+from edgeens.onnx.opening import open_members
 from edgeens.onnx.pieces import Rows
-from edgeens.onnx.runtime import MODES, Members, Mode
-from edgeens.uncertainty import (
-    Prediction,
-    sigmoid,
-    softmax,
-    summarize,
-    summarize_multilabel,
-    summarize_regression,
-)
-
-TASKS = ("classification", "multilabel", "regression")
+from edgeens.onnx.workers import Workers
+from edgeens.uncertainty import Prediction
 
 
 class Session:
@@ -54,7 +43,7 @@ class Session:
         container: str | os.PathLike[str] | Container,
         *,
         mode: Literal["auto", "resident", "compact", "streaming"] = "auto",
-        optimize: bool = False,
+        optimize: bool | None = None,
         threads: int = 1,
         providers: Sequence[Any] | None = None,
         class_axis: int | None = None,
@@ -71,8 +60,11 @@ class Session:
                 decoded before each of its runs (slowest; for any K). "auto": the first of them
                 that fits half of the memory available.
             optimize: for mode resident: let ONNX Runtime repack weights into its fastest layouts,
-                at the price of a slower start and of twice the memory or more.
-            threads: CPU threads: all of them decode, up to K of them then run a member each.
+                at the price of a slower start, during which a member takes up to four times its
+                weights. Sums are taken in another order, so outputs differ in their last digits.
+                None: where a member's weights are at most 16 MB.
+            threads: CPU threads: all of them decode, up to K of them then run a member each, the
+                calling one included.
             providers: of ONNX Runtime; default: the CPU.
             class_axis: axis of the classes in the output, the batch axis being 0; default: as the
                 file says, else the last.
@@ -85,77 +77,21 @@ class Session:
             MissingPackageError: onnxruntime is not installed.
             OSError: the file cannot be read.
         """
-        if threads < 1:
-            raise DataError(f"a session has at least 1 thread, not {threads}")
-        if mode not in ("auto", *MODES):
-            raise DataError(f"the mode {mode!r} is not one of auto, {', '.join(MODES)}")
-        if optimize and mode not in ("auto", "resident"):
-            raise DataError(f"optimize is for mode resident, not {mode}")
-        self._own: Container | None = None  # kept open for streaming
-        if isinstance(container, Container):
-            self._load(container, mode, optimize, threads, providers, None)
-        else:
-            self._open(container, mode, optimize, threads, providers)
-        self._settle(task, class_axis)
-
-    def _open(
-        self,
-        path: str | os.PathLike[str],
-        mode: str,
-        optimize: bool,
-        threads: int,
-        providers: Sequence[Any] | None,
-    ) -> None:
-        """Open a file, and close it where it is not needed any more."""
-        opened = Container.open(path)
-        try:
-            self._load(opened, mode, optimize, threads, providers, file_identity(path))
-        except BaseException:
-            opened.close()
-            raise
-        if self.mode == "streaming":
-            self._own = opened
-        else:
-            opened.close()
-
-    def _load(
-        self,
-        container: Container,
-        mode: str,
-        optimize: bool,
-        threads: int,
-        providers: Sequence[Any] | None,
-        identity: tuple[object, ...] | None,
-    ) -> None:
-        available = available_bytes()
-        if mode == "auto":
-            self.mode, self.reason = choose_mode(container, available, optimize=optimize)
-        else:
-            self.mode, self.reason = cast(Mode, mode), "asked for"
-        check_room(
-            container, self.mode, None if available is None else available + free_swap_bytes()
+        self._opened = open_members(
+            container, mode=mode, optimize=optimize, threads=threads, providers=providers
         )
-        # Members of one file are decoded into one place when they stream, so one runs at a time.
-        workers = 1 if self.mode == "streaming" else min(threads, container.members)
-        try:
-            self._members = Members(
-                container,
-                mode=self.mode,
-                optimize=optimize,
-                threads=threads // workers,
-                decoders=threads,
-                providers=providers,
-                identity=identity,
-            )
-        except MemoryError as error:
-            raise NotEnoughMemoryError(
-                f"not enough memory for the weights in mode {self.mode} ({error}): use mode "
-                "compact or streaming, or end other programs"
-            ) from error
-        self._workers = workers
-        self._pieces = Rows(self._members, workers=workers)
-        self._pool = ThreadPoolExecutor(workers) if workers > 1 else None
-        self._metadata = container.metadata | container.calibration
+        self.mode, self.reason = self._opened.mode, self._opened.reason
+        self._members = self._opened.members
+        self._output_names = [item.name for item in self._members.outputs]
+        self._meaning = Interpretation.of_file(
+            self._opened.metadata,
+            outputs=self._output_names,
+            members=self._members.count,
+            task=task,
+            class_axis=class_axis,
+        )
+        self._workers = Workers(self._opened.workers)
+        self._pieces = Rows(self._members, workers=self._workers.count)
         self._inputs = [
             Input(item.name, item.type, tuple(item.shape)) for item in self._members.inputs
         ]
@@ -163,45 +99,6 @@ class Session:
         firsts = {tuple(item.shape)[:1] for item in [*self._inputs, *self._members.outputs]}
         first = next(iter(firsts)) if len(firsts) == 1 else ()
         self._fixed = first[0] if first and isinstance(first[0], int) else None
-
-    def _settle(self, task: str | None, class_axis: int | None) -> None:
-        """What the output means: as the caller says, else as the file says."""
-        self._task = task or self._metadata.get("edgeens.task")
-        self._output: str = self._metadata.get("edgeens.output", self.output_names[0])
-        named_axis = self._metadata.get("edgeens.class_axis", -1)
-        self._axis = named_axis if class_axis is None else class_axis
-        self._logits = self._metadata.get("edgeens.output_kind", "logits") == "logits"
-        self._temperature = self._metadata.get("edgeens.temperature", 1.0)
-        if self._task is not None and self._task not in TASKS:
-            raise DataError(f"the task {self._task!r} is not one of {', '.join(TASKS)}")
-        if self._output not in self.output_names:
-            raise DataError(
-                f"the file speaks of the output {self._output!r}, but the graph has "
-                f"{', '.join(self.output_names)}"
-            )
-        number = isinstance(self._temperature, (int, float)) and np.isfinite(self._temperature)
-        if not number or self._temperature <= 0:
-            raise DataError(f"the temperature {self._temperature!r} is not a positive number")
-        if not isinstance(self._axis, int) or self._axis == 0:
-            raise DataError(f"class axis {self._axis!r} is not an axis behind the batch axis 0")
-        self._rule = self._found_rule()
-        self._abstention = self._found_abstention()
-
-    def _found_rule(self) -> EarlyExit | None:
-        found = self._metadata.get("edgeens.early_exit")
-        return None if found is None else EarlyExit.of_file(found, members=self.members)
-
-    def _found_abstention(self) -> float | None:
-        found = self._metadata.get("edgeens.abstention")
-        if found is None:
-            return None
-        threshold = found.get("threshold") if isinstance(found, dict) else None
-        if not isinstance(threshold, (int, float)):
-            raise DataError(
-                f"the file's edgeens.abstention is {found!r}, which has no threshold; calibrate "
-                "the file again"
-            )
-        return float(threshold)
 
     @property
     def members(self) -> int:
@@ -221,37 +118,37 @@ class Session:
     @property
     def output_names(self) -> list[str]:
         """The graph's outputs."""
-        return [item.name for item in self._members.outputs]
+        return list(self._output_names)
 
     @property
     def task(self) -> str | None:
         """What the output means, or None if neither the file nor the caller said."""
-        return self._task
+        return self._meaning.task
 
     @property
     def output(self) -> str:
         """The output that the task speaks of."""
-        return self._output
+        return self._meaning.output
 
     @property
     def output_kind(self) -> str:
         """What that output holds: "logits" or "probabilities"."""
-        return "logits" if self._logits else "probabilities"
+        return "logits" if self._meaning.logits else "probabilities"
 
     @property
     def class_axis(self) -> int:
         """Axis of the classes in that output, the batch axis being 0; negative from the end."""
-        return self._axis
+        return self._meaning.class_axis
 
     @property
     def temperature(self) -> float:
         """What logits are divided by: the calibration's, else the metadata's, else 1."""
-        return float(self._temperature)
+        return self._meaning.temperature
 
     @property
     def early_exit(self) -> EarlyExit | None:
         """The rule that the file holds for running fewer members, if any."""
-        return self._rule
+        return self._meaning.early_exit
 
     def predict(
         self,
@@ -282,7 +179,7 @@ class Session:
         """
         if early_exit is False:
             return self.summarise(self.predict_members(x, batch=batch))
-        rule = self._rule if early_exit is True else early_exit
+        rule = self.early_exit if early_exit is True else early_exit
         if rule is None:
             raise DataError(
                 "the file has no rule for an early exit: make one with `edgeens calibrate`, or "
@@ -293,9 +190,12 @@ class Session:
         if len(lengths) > 1:
             raise DataError("inputs without one common length have no rows that could exit early")
         (rows,) = lengths
-        size = self._rows(feeds, batch) or -(-rows // self._workers)
-        return self._exit_early(
-            rule, lambda member, places: self._run_rows(member, feeds, places, size), rows
+        size = self._rows(feeds, batch) or -(-rows // self._workers.count)
+        return self._meaning.predict_early(
+            rule,
+            lambda member, places: self._run_rows(member, feeds, places, size),
+            rows=rows,
+            members=self.members,
         )
 
     def summarise_early(self, outputs: Mapping[str, Array], rule: EarlyExit) -> Prediction:
@@ -304,8 +204,13 @@ class Session:
         Raises:
             DataError: the task is not classification with one class a row.
         """
-        raw = outputs[self._output]
-        return self._exit_early(rule, lambda member, places: raw[member, places], raw.shape[1])
+        raw = outputs[self.output]
+        return self._meaning.predict_early(
+            rule,
+            lambda member, places: raw[member, places],
+            rows=raw.shape[1],
+            members=self.members,
+        )
 
     def summarise(self, outputs: Mapping[str, Array]) -> Prediction:
         """The prediction that follows from members' raw outputs by name, each (K, batch, ...).
@@ -315,14 +220,7 @@ class Session:
         Raises:
             DataError: the task is not known.
         """
-        if self._task is None:
-            raise DataError(
-                "the file does not say what its output means: give the session a task, one of "
-                f"{', '.join(TASKS)}"
-            )
-        others = {name: array for name, array in outputs.items() if name != self._output}
-        summary = self._summary(outputs[self._output])
-        return replace(summary, outputs=others, abstention=self._abstention)
+        return self._meaning.predict(outputs)
 
     def predict_members(
         self, x: Array | Mapping[str, Array], *, batch: int | None = None
@@ -330,6 +228,8 @@ class Session:
         """Every member's raw outputs by name, each (K, batch, ...); arguments as for `predict`."""
         feeds = self._checked_feeds(x)
         rows = self._rows(feeds, batch)
+        if rows is None:
+            return self._run(feeds)
         parts = [self._run(piece) for piece in pieces(feeds, rows)]
         if len(parts) == 1:
             return parts[0]
@@ -343,11 +243,8 @@ class Session:
 
     def close(self) -> None:
         """Let go of the weights; the session cannot be used after. Closing twice is allowed."""
-        if self._pool is not None:
-            self._pool.shutdown()
-        self._members.close()
-        if self._own is not None:
-            self._own.close()
+        self._workers.close()
+        self._opened.close()
 
     def __enter__(self) -> Session:
         """The session itself."""
@@ -363,42 +260,11 @@ class Session:
         self.close()
 
     def _checked_feeds(self, x: Array | Mapping[str, Array]) -> dict[str, Array]:
+        self._members.check_open()
         feeds = named_arrays(x, self._inputs)
         for item in self._inputs:
             item.check(feeds[item.name], rows=self._fixed)
         return feeds
-
-    def _exit_early(
-        self, rule: EarlyExit, run: Callable[[int, Places], Array], rows: int
-    ) -> Prediction:
-        rule.check(self.members)
-        if self._task != "classification":
-            raise DataError(f"early exit is for classification, but the task is {self._task}")
-        prediction = predict_early(rule, run, rows=rows, logits=self._logits)
-        return replace(prediction, abstention=self._abstention)
-
-    def _run_rows(self, member: int, feeds: dict[str, Array], places: Places, size: int) -> Array:
-        """One member's output for some rows, *size* at a time."""
-        index = self.output_names.index(self._output)
-        # A graph of a fixed size needs whole pieces: the last row is repeated.
-        missing = -len(places) % self._fixed if self._fixed else 0
-        wanted = np.append(places, np.repeat(places[-1:], missing))
-        parts = [
-            {name: array[wanted[start : start + size]] for name, array in feeds.items()}
-            for start in range(0, len(wanted), size)
-        ]
-        run = map if self._pool is None else self._pool.map
-        outputs = list(run(lambda part: self._members.run(member, part)[index], parts))
-        return np.concatenate(outputs)[: len(places)]
-
-    def _run(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        """All members' outputs for one piece of the input, each (K, rows, ...)."""
-        run = map if self._pool is None else self._pool.map
-        outputs = list(run(lambda member: self._members.run(member, feeds), range(self.members)))
-        return {
-            name: np.stack([member[index] for member in outputs])
-            for index, name in enumerate(self.output_names)
-        }
 
     def _rows(self, feeds: dict[str, Array], batch: int | None) -> int | None:
         """How many rows to run at a time, or None for all."""
@@ -414,13 +280,26 @@ class Session:
                 )
         return self._fixed
 
-    def _summary(self, raw: Array) -> Prediction:
-        """The prediction from the members' outputs, (K, batch, ...)."""
-        if self._task == "regression":
-            return summarize_regression(raw)
-        if self._logits and self._temperature != 1:
-            raw = raw / self._temperature
-        if self._task == "multilabel":
-            return summarize_multilabel(sigmoid(raw) if self._logits else raw)
-        axis = self._axis + 1 if self._axis > 0 else self._axis  # axis 0 counts the members
-        return summarize(softmax(raw, axis=axis) if self._logits else raw, axis=axis)
+    def _run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        """All members' outputs for one piece of the input, each (K, rows, ...)."""
+        outputs = self._workers.map(
+            lambda member: self._members.run(member, feeds), range(self._members.count)
+        )
+        # For arrays of one shape it is what np.stack is, in a third of the time.
+        return {
+            name: np.array(members)
+            for name, members in zip(self._output_names, zip(*outputs, strict=True), strict=True)
+        }
+
+    def _run_rows(self, member: int, feeds: dict[str, Array], places: Places, size: int) -> Array:
+        """One member's output for some rows, *size* at a time."""
+        index = self._output_names.index(self.output)
+        # A graph of a fixed size needs whole pieces: the last row is repeated.
+        missing = -len(places) % self._fixed if self._fixed else 0
+        wanted = np.append(places, np.repeat(places[-1:], missing))
+        parts = [
+            {name: array[wanted[start : start + size]] for name, array in feeds.items()}
+            for start in range(0, len(wanted), size)
+        ]
+        outputs = self._workers.map(lambda part: self._members.run(member, part)[index], parts)
+        return np.concatenate(outputs)[: len(places)]
