@@ -91,12 +91,16 @@ def checked_labels(labels: ArrayLike, *, batch: int, classes: int) -> NDArray[np
     """`labels` as `batch` class indices in 0..classes-1; raises DataError for anything else."""
     array = np.asarray(labels)
     if array.shape != (batch,):
+        one_hot = array.size == batch * classes
         raise DataError(
             f"labels must have shape ({batch},), one class index for each input, but have shape "
-            f"{array.shape}"
+            f"{array.shape}" + ("; of one-hot labels take the argmax" if one_hot else "")
         )
     if array.dtype.kind not in "iu":
-        raise DataError(f"labels must be whole numbers, but have dtype {array.dtype}")
+        raise DataError(
+            f"labels must be whole numbers, but have dtype {array.dtype}; if they are class "
+            "indices, convert them with astype(numpy.int64)"
+        )
     outside = (array < 0) | (array >= classes)
     if outside.any():
         first = int(np.argmax(outside))

@@ -6,6 +6,7 @@ synced, and take the final name in one step. Until then an older file of that na
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -21,9 +22,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     After any exception (a full disk, Ctrl-C) the temporary file is gone and *path* is as before.
 
     Raises:
-        OSError: as the operating system reports it.
+        OSError: as the operating system reports it, with *path* as its file.
     """
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     try:
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
@@ -36,10 +39,26 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.chmod(temporary, _new_file_mode())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in (None, temporary):
+            error.filename = str(target)  # a full disk names no file, a rename the temporary one
         raise
     _sync_folder(target.parent)
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder *path*, made with its parents if need be.
+
+    Raises:
+        NotADirectoryError: a file has that name.
+        OSError: it cannot be made.
+    """
+    folder = Path(path)
+    if folder.is_file():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _new_file_mode() -> int:

@@ -28,11 +28,13 @@ from edgeens.exit_curve import CONFIDENCE, ExitCurve, ExitPoint, choose_point, f
 from edgeens.exit_picture import save_exit_curve
 from edgeens.onnx.session import Session
 from edgeens.selective import Abstention, fit_abstention
+from edgeens.tables import counted
 from edgeens.uncertainty import softmax
 
 PathLike = str | os.PathLike[str]
 Step = Callable[[str, int, int], None]
 
+LEAST_ROWS = 2  # a half to fit on and a half to judge on
 _BATCH = 256  # rows that run at a time
 
 
@@ -134,6 +136,11 @@ def calibrate(
         step("running the members", 0, 2)
         outputs = session.predict_members(labelled.x, batch=_BATCH)[session.output]
         logits, before = session.output_kind == "logits", session.temperature
+    if outputs.shape[1] < LEAST_ROWS:
+        raise DataError(
+            f"{data} holds {counted(outputs.shape[1], 'row')}: calibration needs at least "
+            f"{LEAST_ROWS}, and hundreds to say much"
+        )
     if outputs.ndim != 3:
         raise DataError(
             "only classifiers with one class a row, outputs (rows, classes), can be calibrated; "

@@ -28,6 +28,7 @@ from edgeens.judged import EARLY_EXIT, Judged, Outputs, judge_model, shifted
 from edgeens.onnx.session import Session
 from edgeens.outputs import Meter, Step, file_outputs, row_count, session_outputs
 from edgeens.shift import Shift
+from edgeens.tables import counted
 
 Array = NDArray[Any]
 PathLike = str | os.PathLike[str]
@@ -166,7 +167,7 @@ def _judge_members(
     path: Path, members: Sequence[PathLike], data: _Data, meter: Meter, threads: int
 ) -> Judged:
     """Float members; the container at *path* knows what their outputs mean."""
-    name = f"{len(members)} float members"
+    name = counted(len(members), "float member")
     ran = meter.of(name)
     with Session(path, threads=threads) as session:
         outputs = _outputs(data, lambda x: file_outputs(members, x, output=session.output, ran=ran))

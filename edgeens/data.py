@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeens.atomic import replacing
+from edgeens.atomic import make_folder, replacing
 from edgeens.decoder import Container
 from edgeens.errors import DataError
 from edgeens.uncertainty import Prediction
@@ -86,10 +86,10 @@ def load_labelled(path: PathLike) -> Labelled:
     if not isinstance(loaded, dict):
         raise DataError(f"{path} is one array: labelled data is an .npz file with x and y")
     if "y" not in loaded:
-        raise DataError(f"{path} has no array y (labels); it holds {_listed(loaded)}")
+        raise _missing(path, "y (labels)", loaded)
     inputs = {name: array for name, array in loaded.items() if name not in ("y", "x_ood")}
     if not inputs:
-        raise DataError(f"{path} has no array x (inputs); it holds {_listed(loaded)}")
+        raise _missing(path, "x (inputs)", loaded)
     x = inputs["x"] if set(inputs) == {"x"} else inputs
     return Labelled(x=x, y=loaded["y"], x_ood=loaded.get("x_ood"))
 
@@ -116,10 +116,10 @@ def write_arrays(container: Container, folder: PathLike, *, threads: int = 1) ->
     bfloat16, which NumPy does not know, is written as uint16 bit patterns. *threads* is as in
     Container.decode.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    home = make_folder(folder)
     written = []
     for member in range(container.members):
-        path = Path(folder) / f"member_{member}.npz"
+        path = home / f"member_{member}.npz"
         arrays = {
             name: container.decode(name, member=member, threads=threads) for name in container.names
         }
@@ -149,5 +149,9 @@ def _save(arrays: dict[str, Array], path: PathLike) -> None:
                 np.lib.format.write_array(stream, np.asarray(array), allow_pickle=False)
 
 
-def _listed(arrays: dict[str, Array]) -> str:
-    return ", ".join(sorted(arrays)) or "nothing"
+def _missing(path: PathLike, wanted: str, arrays: dict[str, Array]) -> DataError:
+    listed = ", ".join(sorted(arrays)) or "nothing"
+    return DataError(
+        f"{path} has no array {wanted}; it holds {listed}: write it with numpy.savez(FILE, x=..., "
+        "y=...)"
+    )

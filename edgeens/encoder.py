@@ -145,6 +145,7 @@ def encode(
             "members are drawn from a parent of 8 bits, so with 8 bits they hardly differ, or not "
             "at all: draw with fewer (--bits)",
         )
+    notes += _doubtful(ensemble)
     exact = _exact(ensemble, profile=profile, block=block)
     inputs = _layer_inputs(ensemble, calibration, None if wanted else progress)
     notes += _plainly_rounded(ensemble, inputs)
@@ -254,6 +255,21 @@ def _exact(ensemble: Ensemble, *, profile: Profile, block: int | None) -> CodedE
         profile=profile,
         block_codes=block,
     )
+
+
+def _doubtful(ensemble: Ensemble) -> tuple[str, ...]:
+    """What can be encoded, but is hardly what was meant."""
+    notes = [
+        f"members {', '.join(map(str, group))} hold the same weights, so they count as one: was "
+        "a file given twice?"
+        for group in ensemble.equal_members()
+    ]
+    if not any(tensor.quantise for tensor in ensemble.tensors):
+        notes.append(
+            "every tensor is kept exactly, so the file is hardly smaller: the model has no weights "
+            "in floating point, or all are excluded"
+        )
+    return tuple(notes)
 
 
 def _plainly_rounded(ensemble: Ensemble, inputs: LayerCapture | None) -> tuple[str, ...]:

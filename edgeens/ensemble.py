@@ -80,6 +80,27 @@ class Ensemble:
     skeletons: dict[str, bytes] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
 
+    def equal_members(self) -> list[list[int]]:
+        """Groups of two or more members that hold the same values in every tensor."""
+        groups = [list(range(self.members))]
+        for tensor in self.tensors:
+            if tensor.copies > 1:
+                groups = [part for group in groups for part in _parted(tensor.values, group)]
+        return [group for group in groups if len(group) > 1]
+
+
+def _parted(values: Array, group: list[int]) -> list[list[int]]:
+    """The members of *group* by the values that they hold."""
+    parts: list[list[int]] = []
+    for member in group:
+        for part in parts:
+            if values[member].tobytes() == values[part[0]].tobytes():
+                part.append(member)
+                break
+        else:
+            parts.append([member])
+    return parts
+
 
 @dataclass(frozen=True, eq=False)
 class LayerInputs:

@@ -19,6 +19,7 @@ from edgeens.early_exit import EarlyExit
 from edgeens.judge import Row, judge, judge_mean, members_rows
 from edgeens.onnx.session import Session
 from edgeens.outputs import Meter, Step, file_outputs, row_count, session_outputs
+from edgeens.tables import counted
 
 PathLike = str | os.PathLike[str]
 Array = NDArray[Any]
@@ -65,14 +66,14 @@ def _judge_all(
     rows: list[Row] = []
     meter = Meter(progress, _row_count(labelled) * (len(members) + session.members))
     if members:
-        label = f"{len(members)} float members"
+        label = counted(len(members), "float member")
         ran = meter.of(label)
         inside, outside = _outputs(
             labelled, lambda x: file_outputs(members, x, output=session.output, ran=ran)
         )
         rows.append({"model": label, **_judge(session, inside, labelled.y, outside)})
         rows.append(_one_member(session, inside, labelled.y, outside))
-    label = f"{session.members} members from the file"
+    label = f"{counted(session.members, 'member')} from the file"
     ran = meter.of(label)
     inside, outside = _outputs(labelled, lambda x: session_outputs(session, x, ran=ran))
     rows.append({"model": label, **_judge(session, inside, labelled.y, outside)})

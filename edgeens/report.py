@@ -13,7 +13,7 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
-from edgeens.atomic import replacing
+from edgeens.atomic import make_folder, replacing
 from edgeens.compare import Comparison
 from edgeens.errors import MissingPackageError
 from edgeens.judged import Judged
@@ -31,7 +31,7 @@ def check_report(folder: Path) -> None:
             "--report draws with matplotlib, which is not installed; install the extra "
             "edgeens[report], or leave --report out: --json prints the same figures"
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
 
 
 def write_report(comparison: Comparison, folder: Path) -> list[Path]:

@@ -17,6 +17,7 @@ from edgeens.coded import CodedEnsemble, CodedTensor
 from edgeens.container.choice import coded_size
 from edgeens.container.sizes import Sizes
 from edgeens.quantize.rounding import drawn_codes
+from edgeens.tables import counted
 
 _ZSTD_LEVEL = 19
 _ZSTD_SAMPLE = 8 << 20  # level 19 manages about 2 MB/s: beyond this, the first bytes speak for all
@@ -48,7 +49,7 @@ def size_rows(coded: CodedEnsemble, sizes: Sizes) -> list[SizeRow]:
     """
     weights = sum(coded.members * prod(t.shape) for t in coded.tensors if t.grid is not None)
     exact = sum(t.codes.nbytes for t in coded.tensors if t.grid is None)
-    members = "1 member" if coded.members == 1 else f"{coded.members} members"
+    members = counted(coded.members, "member")
 
     def row(label: str, size: int | None, remark: str = "") -> SizeRow:
         bits = None if size is None or weights == 0 else 8 * size / weights

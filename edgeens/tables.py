@@ -23,6 +23,11 @@ def size(value: int | None) -> str:
     return "-" if value is None else f"{value:,}".replace(",", " ")
 
 
+def counted(count: int, noun: str) -> str:
+    """ "1 member" or "4 members"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     first = f"{cells[0]:<{widths[0]}}"
     rest = (f"{cell:>{width}}" for cell, width in zip(cells[1:], widths[1:], strict=True))

@@ -47,7 +47,7 @@ ROOMS = {
         *("encoder", "progress", "datasets", "metrics", "calibration"),
     },
     "methods": {"errors", "coded", "quantize", "container"},
-    "size_table": {"coded", "container", "quantize"},
+    "size_table": {"coded", "container", "quantize", "tables"},
 }
 TOP = {
     *("__init__", "cli", "encoder", "smallest", "trial", "curve", "evaluate", "show", "demo"),

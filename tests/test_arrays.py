@@ -97,14 +97,17 @@ def test_a_half_precision_softmax_over_a_thousand_classes_passes() -> None:
 
 def test_one_hot_labels_are_refused() -> None:
     text = (
-        r"^labels must have shape \(2,\), one class index for each input, but have shape \(2, 3\)"
+        r"^labels must have shape \(2,\), one class index for each input, but have shape \(2, 3\); "
+        r"of one-hot labels take the argmax$"
     )
     with pytest.raises(DataError, match=text):
         checked_labels(np.eye(3)[:2], batch=2, classes=3)
 
 
 def test_labels_that_are_not_whole_numbers_are_refused() -> None:
-    with pytest.raises(DataError, match=r"^labels must be whole numbers, but have dtype float64$"):
+    with pytest.raises(
+        DataError, match=r"^labels must be whole numbers, but have dtype float64; if"
+    ):
         checked_labels(np.array([0.0, 1.0]), batch=2, classes=3)
 
 

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from edgeens.atomic import replacing
+from edgeens.atomic import make_folder, replacing
 
 
 def test_the_file_appears_whole(tmp_path):
@@ -47,10 +47,33 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
         return real(os.open("/dev/full", os.O_WRONLY), mode)
 
     monkeypatch.setattr(os, "fdopen", on_a_full_disk)
-    with pytest.raises(OSError, match="No space left"), replacing(path) as file:
+    with pytest.raises(OSError, match="No space left") as caught, replacing(path) as file:
         file.write(b"x" * 100_000)
+    assert caught.value.filename == str(path)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught, replacing(tmp_path):
+        pass
+    assert caught.value.filename == str(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "f"):
+        (tmp_path / "other").read_bytes()
+    assert caught.value.filename == str(tmp_path / "other")
+
+
+def test_a_folder_is_made_with_its_parents_but_not_over_a_file(tmp_path):
+    assert make_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "f").write_bytes(b"")
+    with pytest.raises(NotADirectoryError) as caught:
+        make_folder(tmp_path / "f")
+    assert caught.value.filename == str(tmp_path / "f")
 
 
 def test_the_permissions_are_those_of_an_ordinary_file(tmp_path):

@@ -233,6 +233,7 @@ def test_decoded_members_come_out_as_onnx_and_as_arrays(encoded, tmp_path, capsy
         (["encode", "a", "-o", "f", "--lambda4", "-1"], "neither `auto` nor a number"),
         (["encode", "a", "-o", "f", "--threads", "0"], "0 is not at least 1"),
         (["verify"], "required: FILE.eens"),
+        (["calibrate", "f", "--data", "d", "--target-risk", "x"], "'x' is no share, such as 0.5%"),
         (["nonsense"], "invalid choice"),
     ],
 )
@@ -240,6 +241,78 @@ def test_a_wrong_call_exits_with_2_and_says_why(capsys, arguments, text):
     code, _, err = run(capsys, *arguments)
     assert code == 2
     assert text in err
+    assert len(err.splitlines()) == 1  # not fifteen lines of usage
+    assert re.fullmatch(r"edgeens( \w+)?: .*; `edgeens( \w+)? --help` tells the options\n", err)
+
+
+def test_a_folder_in_the_place_of_an_output_file_is_named(encoded, tmp_path, capsys):
+    (tmp_path / "folder").mkdir()
+    np.save(tmp_path / "x.npy", np.load(DATA)["x"][:2])
+    for call in (
+        ["encode", *MEMBERS],
+        ["run", encoded, "--input", tmp_path / "x.npy"],
+        ["export", encoded],
+    ):
+        code, _, err = run(capsys, *call, "-o", tmp_path / "folder")
+        assert (code, err) == (1, f"edgeens: {tmp_path / 'folder'}: Is a directory\n")
+
+
+@pytest.mark.parametrize("option", [[], ["--npz"]])
+def test_a_file_in_the_place_of_an_output_folder_is_named(encoded, tmp_path, capsys, option):
+    (tmp_path / "file").write_bytes(b"")
+    code, _, err = run(capsys, "decode", encoded, "-o", tmp_path / "file", *option)
+    assert (code, err) == (1, f"edgeens: {tmp_path / 'file'}: Not a directory\n")
+
+
+def test_a_member_given_twice_is_told(tmp_path, capsys):
+    code, out, _ = run(capsys, "encode", *MEMBERS, MEMBERS[1], "-o", tmp_path / "f.eens")
+    assert code == 0
+    told = "members 1, 4 hold the same weights, so they count as one: was a file given twice?"
+    assert told in out
+    assert (
+        "was a file given twice"
+        not in run(capsys, "encode", *MEMBERS[:2], "-o", tmp_path / "f.eens")[1]
+    )
+    assert (
+        "was a file given twice"
+        not in run(capsys, "encode", MEMBERS[0], "-o", tmp_path / "f.eens")[1]
+    )
+
+
+def test_a_model_without_a_weight_to_quantise_is_told(tmp_path, capsys):
+    code, out, _ = run(capsys, "encode", *MEMBERS, "--exclude", "*", "-o", tmp_path / "f.eens")
+    assert code == 0
+    assert "every tensor is kept exactly, so the file is hardly smaller" in out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("no.onnx", None, "no.onnx: No such file or directory"),
+        ("bad.onnx", b"hello", "ONNX Runtime cannot load .*bad.onnx: [A-Z]"),
+    ],
+)
+def test_float_members_that_cannot_be_read_are_named(
+    encoded, tmp_path, capsys, name, content, text
+):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    code, _, err = run(capsys, "evaluate", encoded, "--data", DATA, "--members", tmp_path / name)
+    assert code == 1
+    assert re.search(text, err)
+    assert len(err.splitlines()) == 1
+
+
+def test_data_of_no_rows_and_of_too_few_is_told(encoded, tmp_path, capsys):
+    data = np.load(DATA)
+    for rows, command, text in (
+        (0, "evaluate", "input 'input' is empty: it has shape (0, 1, 8, 8)"),
+        (1, "calibrate", "d.npz holds 1 row: calibration needs at least 2, and hundreds to say"),
+    ):
+        np.savez(tmp_path / "d.npz", x=data["x"][:rows], y=data["y"][:rows])
+        code, _, err = run(capsys, command, encoded, "--data", tmp_path / "d.npz")
+        assert code == 1
+        assert text in err
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify", "run", "evaluate", "decode"])
@@ -333,7 +406,10 @@ def test_an_input_of_the_wrong_shape_or_type_says_what_was_expected(
 @pytest.mark.parametrize(
     ("arrays", "text"),
     [
-        ({"x": np.zeros((2, 1, 8, 8), np.float32)}, "has no array y"),
+        (
+            {"x": np.zeros((2, 1, 8, 8), np.float32)},
+            "has no array y (labels); it holds x: write it with numpy.savez(FILE, x=..., y=...)",
+        ),
         ({"y": np.zeros(2, np.int64)}, "has no array x"),
     ],
 )

@@ -9,6 +9,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from edgeens import __version__
 from edgeens.cli import calibrate, encode, evaluate, export, files, predictions, train
@@ -40,10 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that refuses in one line, without the usage: fifteen lines of it for `encode`."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; `{self.prog} --help` tells the options\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="edgeens", description="Ensembles of neural networks on edge devices."
-    )
+    parser = _Parser(prog="edgeens", description="Ensembles of neural networks on edge devices.")
     parser.add_argument("--version", action="version", version=f"edgeens {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     encode.add_commands(commands)

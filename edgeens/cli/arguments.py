@@ -51,7 +51,10 @@ def sharing_limit(text: str) -> Any:
 
 def share(text: str) -> float:
     """A share from 0 to 1, as a number or in percent: 0.005 or 0.5%."""
-    value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share, such as 0.5%") from error
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 % and 100 %")
     return value

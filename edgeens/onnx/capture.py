@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgeens.ensemble import Ensemble, LayerInputs
 from edgeens.errors import DataError
 from edgeens.onnx.elements import Array
-from edgeens.onnx.engine import import_runtime
+from edgeens.onnx.engine import import_runtime, reason
 from edgeens.onnx.graph import walk_model
 from edgeens.onnx.inputs import Input, named_arrays
 from edgeens.onnx.package import onnx
@@ -179,9 +179,7 @@ class LayerCapture:
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its errors have no common base but this
-            raise DataError(
-                f"ONNX Runtime cannot load member {member}: {_reason(error)}"
-            ) from error
+            raise DataError(f"ONNX Runtime cannot load member {member}: {reason(error)}") from error
 
 
 def _checked(x: Array | Mapping[str, Array], session: Any) -> dict[str, Array]:
@@ -221,9 +219,4 @@ def _run(session: Any, names: Sequence[str], feeds: dict[str, Array]) -> dict[st
     try:
         return dict(zip(names, session.run(names, feeds), strict=True))
     except Exception as error:  # its errors have no common base but this
-        raise DataError(f"the calibration data cannot be run: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what ONNX Runtime says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"the calibration data cannot be run: {reason(error)}") from error

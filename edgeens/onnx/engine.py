@@ -108,7 +108,7 @@ class Engine:
             )
         except Exception as error:  # its errors have no common base below Exception
             raise DataError(
-                f"ONNX Runtime {self.runtime.__version__} cannot load the model: {_reason(error)}"
+                f"ONNX Runtime {self.runtime.__version__} cannot load the model: {reason(error)}"
             ) from error
         used = session.get_providers()
         for name in map(_provider_name, self._providers):
@@ -129,13 +129,13 @@ def run_session(session: Any, values: Mapping[str, Any], options: Any = None) ->
     try:
         outputs: list[Array] = session.run(None, values, options)
     except Exception as error:  # its errors have no common base below Exception
-        reason = _reason(error)
-        if isinstance(error, MemoryError) or any(word in reason for word in _NO_MEMORY):
+        said = reason(error)
+        if isinstance(error, MemoryError) or any(word in said for word in _NO_MEMORY):
             raise NotEnoughMemoryError(
                 "not enough memory to run the model on so many rows: give a smaller batch, or "
-                f"fewer threads ({reason})"
+                f"fewer threads ({said})"
             ) from error
-        raise DataError(f"ONNX Runtime cannot run the model: {reason}") from error
+        raise DataError(f"ONNX Runtime cannot run the model: {said}") from error
     return outputs
 
 
@@ -144,6 +144,7 @@ def _provider_name(provider: Any) -> str:
     return str(provider[0] if isinstance(provider, tuple) else provider)
 
 
-def _reason(error: Exception) -> str:
-    """The first line of what ONNX Runtime says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def reason(error: Exception) -> str:
+    """The first line of what ONNX Runtime says, without its codes."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", line)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edgeens.atomic import replacing
+from edgeens.atomic import make_folder, replacing
 from edgeens.decoder import Container
 from edgeens.onnx.elements import Array
 from edgeens.onnx.runtime import find_skeleton
@@ -35,8 +35,7 @@ def write_members(
         FormatError: the container is damaged.
         OSError: a file cannot be written.
     """
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(directory)
     _, skeleton = find_skeleton(container)
     written = []
     for member in range(container.members):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from edgeens.errors import DataError, MembersError
 from edgeens.onnx.elements import Array
-from edgeens.onnx.engine import import_runtime
+from edgeens.onnx.engine import import_runtime, reason
 
 
 def run_files(
@@ -25,6 +26,7 @@ def run_files(
         DataError: *x* does not fit a model.
         MembersError: a file cannot be loaded, or its outputs are not those of the first.
         MissingPackageError: onnxruntime is not installed.
+        OSError: a file cannot be read.
     """
     outputs = [MemberFile(path).run(x) for path in paths]
     for path, found in zip(paths, outputs, strict=True):
@@ -43,8 +45,10 @@ class MemberFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Load it; raises MembersError and MissingPackageError as `run_files` does."""
+        """Load it; raises MembersError, MissingPackageError and OSError as `run_files` does."""
         self._path = os.fspath(path)
+        with Path(path).open("rb"):  # a missing file is an OSError, whatever ONNX Runtime says
+            pass
         runtime = import_runtime()
         options = runtime.SessionOptions()
         options.log_severity_level = 3
@@ -53,7 +57,7 @@ class MemberFile:
                 self._path, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime's errors have no common base but this
-            raise MembersError(f"ONNX Runtime cannot load {self._path}: {error}") from error
+            raise MembersError(f"ONNX Runtime cannot load {self._path}: {reason(error)}") from error
         first = [tuple(item.shape)[:1] for item in self._session.get_inputs()]
         self.rows = first[0][0] if first and first[0] and isinstance(first[0][0], int) else None
 
@@ -64,6 +68,6 @@ class MemberFile:
         try:
             values = self._session.run(None, feeds)
         except Exception as error:
-            raise DataError(f"{self._path} cannot run on this input: {error}") from error
+            raise DataError(f"{self._path} cannot run on this input: {reason(error)}") from error
         outputs = [item.name for item in self._session.get_outputs()]
         return dict(zip(outputs, values, strict=True))

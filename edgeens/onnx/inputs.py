@@ -42,7 +42,9 @@ class Input:
             not isinstance(dim, int) or size == dim or (axis == 0 and rows is not None)
             for axis, (size, dim) in enumerate(zip(array.shape, self.shape, strict=False))
         )
-        if not fits or not array.size:
+        if fits and not array.size:
+            raise DataError(f"input {self.name!r} is empty: it has shape {array.shape}")
+        if not fits:
             dims = ", ".join("any" if dim is None else str(dim) for dim in self.shape)
             raise DataError(
                 f"input {self.name!r} must have shape ({dims}), but has shape {array.shape}"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgeens.atomic import make_folder
 from edgeens.coded import CodedEnsemble, CodedTensor, Coder, Profile
 from edgeens.container.choice import choose_methods
 from edgeens.encoder import Encoding, file_sections, write_coded
@@ -55,8 +56,7 @@ def write_members(
     Raises:
         MembersError: a member cannot be exported; the message has the exporter's reason.
     """
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(directory)
     written = []
     for index in range(model.members):
         member = model.member_module(index, partial(stored_layer, index=index))

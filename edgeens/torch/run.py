@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgeens.atomic import make_folder
 from edgeens.datasets.catalogue import load_dataset
 from edgeens.datasets.images import Images
 from edgeens.errors import DataError, MembersError
@@ -174,7 +175,7 @@ def _check_folder(options: Options) -> None:
         raise DataError(
             f"{options.out} already holds a run; go on with it by --resume, or give another folder"
         )
-    options.out.mkdir(parents=True, exist_ok=True)
+    make_folder(options.out)
 
 
 @contextmanager
