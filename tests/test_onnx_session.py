@@ -263,7 +263,7 @@ def session(tmp_path):
         ),
         (np.zeros((3, 8, 8), "f4"), "'x' must have shape (N, 3, 8, 8), but has shape (3, 8, 8)"),
         (np.zeros((1, 8, 8, 3), "f4"), "must have shape (N, 3, 8, 8), but has shape (1, 8, 8, 3)"),
-        (np.zeros((0, 3, 8, 8), "f4"), "must have shape (N, 3, 8, 8), but has shape (0, 3, 8, 8)"),
+        (np.zeros((0, 3, 8, 8), "f4"), "is empty: it has shape (0, 3, 8, 8)"),
         ({"y": np.zeros(1)}, "the input 'x' is missing; the model takes x, but was given y"),
         (
             {"x": np.zeros(1), "z": np.zeros(1)},
