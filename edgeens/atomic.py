@@ -41,8 +41,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         os.replace(temporary, target)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename in (None, temporary):
-            error.filename = str(target)  # a full disk names no file, a rename the temporary one
+        # A full disk names no file, and a rename the temporary one. (Without a number, an error with
+        # a file would lose its text.)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
+            error.filename = str(target)
         raise
     _sync_folder(target.parent)
 

@@ -61,6 +61,11 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_an_error_without_a_number_keeps_its_text(tmp_path):
+    with pytest.raises(OSError, match="^not a seekable stream$"), replacing(tmp_path / "f"):
+        raise OSError("not a seekable stream")
+
+
 def test_an_error_about_another_file_keeps_its_name(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, replacing(tmp_path / "f"):
         (tmp_path / "other").read_bytes()

@@ -106,3 +106,11 @@ def test_weights_that_are_not_numbers_are_refused():
     bad.values[0, 0, 0] = np.nan
     with pytest.raises(MembersError, match=r"^tensor 'w' has weights that are NaN or infinite"):
         tensor_candidates(bad, None, size_of=size_of)
+
+
+def test_a_step_is_never_wider_than_the_largest_weight():
+    values = np.float32([[[1.0, -3.0], [0.5, 0.25]]])
+    assert step_grid(values, step=1e6).scale == [3.0]
+    grid = step_grid(values, step=1e6, channel_axis=0, per_channel=True)
+    np.testing.assert_allclose(grid.scale, [3.0, 0.5], rtol=1e-6)
+    assert grid.bits == 2

@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgeens.ensemble import Ensemble, MemberTensor
+from edgeens.coded import Grid
+from edgeens.ensemble import Ensemble, GivenCodes, LayerInputs, MemberTensor
 from edgeens.errors import MembersError
+from edgeens.quantize.coarse import channel_note
+from edgeens.quantize.feedback import code_with_feedback
 from edgeens.quantize.grid import dequantize, fit_grid, quantize
 from edgeens.quantize.tensors import quantize_ensemble
 
@@ -136,3 +139,44 @@ def test_tensors_keep_their_order_and_progress_counts_them():
 def test_a_tensor_that_is_not_what_it_says_is_refused(values, dtype, message):
     with pytest.raises(MembersError, match=message):
         coded(np.asarray(values), dtype)
+
+
+def quantised(axis=0, given_axis=1):
+    """An ensemble whose tensor came with codes, one scale a column; and those codes."""
+    codes = np.random.default_rng(2).integers(-128, 128, (K, 4, 5)).astype(np.int8)
+    given = GivenCodes(codes, np.float32([1, 2, 3, 4, 500]), given_axis, zero_point=3)
+    values = dequantize(codes, Grid(8, given.scale, 1, 3))
+    tensor = MemberTensor("t", values, "float32", axis, True, given)
+    return Ensemble(K, (tensor,)), given
+
+
+@pytest.mark.parametrize("per_channel", [True, False, None])
+def test_codes_that_a_tensor_came_with_are_kept_at_8_bits(per_channel):
+    ensemble, given = quantised()
+    whole = quantize_ensemble(ensemble, bits=8, per_channel=per_channel)
+    (result,) = whole.tensors
+    assert np.array_equal(result.codes, given.codes)
+    assert np.array_equal(result.grid.scale, given.scale)
+    assert (result.grid.bits, result.grid.channel_axis, result.grid.zero_point) == (8, 1, 3)
+    assert channel_note(ensemble, whole) == ()  # its scales are not the encoder's choice
+
+
+def test_codes_that_a_tensor_came_with_are_rounded_anew_at_fewer_bits():
+    (result,) = quantize_ensemble(quantised()[0], bits=4).tensors
+    assert (result.grid.bits, result.grid.zero_point) == (4, 0)
+
+
+def test_a_rate_reaches_the_rounding():
+    values = weights(1, 6, 8)
+    inputs = np.random.default_rng(3).standard_normal((40, 8))
+    layer = LayerInputs((inputs.T @ inputs)[np.newaxis, np.newaxis], (0, 1))
+    ensemble = Ensemble(1, (MemberTensor("t", values, "float32", 0, True),))
+    codes = {}
+    for rate in (0.0, 0.5):
+        options = {"bits": 4, "inputs": lambda name: layer, "rate": rate}
+        (result,) = quantize_ensemble(ensemble, **options).tensors
+        codes[rate] = result.codes
+        assert np.array_equal(
+            result.codes, code_with_feedback(values, result.grid, layer, rate=rate)
+        )
+    assert not np.array_equal(codes[0.0], codes[0.5])
