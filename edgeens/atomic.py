@@ -41,8 +41,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         os.replace(temporary, target)
     except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
-        # A full disk names no file, and a rename the temporary one. (Without a number, an error with
-        # a file would lose its text.)
+        # A full disk names no file, and a rename the temporary one. (An error without a number
+        # would lose its text to the name.)
         if isinstance(error, OSError) and error.errno and error.filename in (None, temporary):
             error.filename = str(target)
         raise

@@ -62,7 +62,7 @@ def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
 
 
 def test_an_error_without_a_number_keeps_its_text(tmp_path):
-    with pytest.raises(OSError, match="^not a seekable stream$"), replacing(tmp_path / "f"):
+    with pytest.raises(OSError, match=r"^not a seekable stream$"), replacing(tmp_path / "f"):
         raise OSError("not a seekable stream")
 
 
