@@ -8,7 +8,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edgeens.quantize.grid import dequantize, fit_grid, quantize  # noqa: E402
-from edgeens.torch.uniform import UniformWeight  # noqa: E402
+from edgeens.torch.batch_ensemble import BatchEnsembleWeight  # noqa: E402
+from edgeens.torch.uniform import UniformWeight, code_bits  # noqa: E402
 
 pytestmark = pytest.mark.torch
 GRIDS = pytest.mark.parametrize("grid", ["tensor", "channel"])
@@ -57,3 +58,48 @@ def test_the_smallest_weights_get_a_scale_that_a_file_holds():
     weight = UniformWeight(torch.full((2, 4, 4), 1e-40), bits=8, grid="tensor")
     (factor,) = weight.coded().values()
     assert factor.grid.scale.item() == 2.0**-126
+
+
+def entropy(codes):
+    counts = np.unique(codes, return_counts=True)[1]
+    return float(np.log2(codes.size / counts) @ counts / codes.size)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_the_bits_of_codes_add_up_to_their_entropy(bits):
+    largest = 2 ** (bits - 1) - 1
+    codes = torch.randn(4000, generator=torch.Generator().manual_seed(bits)).mul(0.4 * largest)
+    codes = codes.round().clamp(-largest, largest)
+    assert code_bits(codes, bits=bits).mean().item() == pytest.approx(
+        entropy(codes.numpy()), rel=1e-5
+    )
+
+
+def test_the_bits_between_two_codes_lead_to_the_more_frequent_one():
+    places = torch.tensor([0.0] * 8 + [1.0] * 4 + [3.0] * 2 + [0.25, 7.6], requires_grad=True)
+    bits = code_bits(places, bits=4)  # 9 zeros, 4 ones, 2 threes and a seven, of 16
+    prices = {0: np.log2(16 / 9), 1: np.log2(16 / 4), 7: np.log2(16 / 1)}
+    assert bits[-2].item() == pytest.approx(0.75 * prices[0] + 0.25 * prices[1], rel=1e-6)
+    assert bits[-1].item() == pytest.approx(prices[7], rel=1e-6)
+    bits[-2].backward()
+    assert places.grad[-2].item() == pytest.approx(prices[1] - prices[0], rel=1e-6)
+    assert torch.count_nonzero(places.grad) == 1
+
+
+@GRIDS
+def test_a_rate_that_is_minimised_leaves_fewer_bits(grid):
+    weight = UniformWeight(weights(), bits=4, grid=grid)
+    before = entropy(weight.coded()["weight"].codes)
+    assert weight.rate().item() / weight.size == pytest.approx(before, rel=0.1)
+    step = torch.optim.SGD(weight.parameters(), lr=0.02)
+    for _ in range(40):
+        step.zero_grad()
+        weight.rate().backward()
+        step.step()
+    assert entropy(weight.coded()["weight"].codes) < 0.85 * before
+
+
+def test_the_rate_of_batchensemble_is_that_of_its_matrix():
+    slow = UniformWeight(weights()[:1], bits=4, grid="tensor")
+    whole = BatchEnsembleWeight(slow, members=4, start="sign")
+    assert whole.rate().item() == slow.rate().item() > 0

@@ -25,6 +25,10 @@ _UNIFORM = (
     ),
     Way("uniform, 4 bits", "uniform", "uniform", {"bits": 4, "grid": "tensor"}),
 )
+_RATED = tuple(
+    Way(f"uniform, 4 bits, rate {rate}", "rated", "uniform", {"bits": 4, "grid": "tensor"}, rate)
+    for rate in (0.01, 0.05, 0.2)
+)
 _FIXED = (
     Way(
         "Lambda4 1.5, eps8 dropped",
@@ -63,8 +67,15 @@ class Study:
 
     ways: dict[str, tuple[Way, ...]] = field(
         default_factory=lambda: {
-            "mnist-mlp": (_FLOAT, *_ROUNDED, *_UNIFORM, *_FIXED[:2]),
-            "fashion-mlp": (_FLOAT, *_ROUNDED, *_UNIFORM, *_FIXED, *_LEARNED),
+            "mnist-mlp": (_FLOAT, *_ROUNDED, *_UNIFORM, *_RATED, *_FIXED[:2]),
+            "fashion-mlp": (
+                _FLOAT,
+                *_ROUNDED,
+                *_UNIFORM,
+                *_RATED,
+                *_FIXED,
+                *_LEARNED,
+            ),
         }
     )
     seeds: int = 3
@@ -101,7 +112,7 @@ def _draw(results: Results, path: Path) -> None:
 EXPERIMENT = Experiment(
     "frontier",
     "NLL over size: learned Lambda, fixed Lambda, uniform grids",
-    "half an hour on an idle core",
+    "an hour and a half on an idle core",
     measure,
     report,
     _draw,

@@ -20,7 +20,13 @@ except ImportError as error:
         "drawing needs matplotlib; install the extra edgeens[report]"
     ) from error
 
-_COLOURS = {"rounded": "#8f9dab", "uniform": "#222222", "fixed": "#00798c", "learned": "#d1495b"}
+_COLOURS = {
+    "rounded": "#8f9dab",
+    "uniform": "#222222",
+    "rated": "#edae49",
+    "fixed": "#00798c",
+    "learned": "#d1495b",
+}
 
 
 def draw(results: Results, path: Path) -> None:
@@ -52,7 +58,8 @@ def draw(results: Results, path: Path) -> None:
                 capsize=2,
                 label=label,
             )
-        axes.set_ylim(exact * 0.97, exact * 1.08)
+        means = [fmean(point["test_nll"] for point in seeds.values()) for seeds in ways.values()]
+        axes.set_ylim(min(exact, *means) - 0.03 * exact, exact * 1.08)
         axes.set_xlim(left=0.0)
         axes.set_xlabel("bits per member weight, whole file")
         axes.set_ylabel("NLL, test pictures")

@@ -19,6 +19,7 @@ FLOAT = "float32"
 FAMILIES = {
     "rounded": "rounded after training, with error feedback",
     "uniform": "uniform grid",
+    "rated": "uniform grid, entropy in the loss",
     "fixed": "shared, Lambda fixed",
     "learned": "shared, Lambda learned",
 }

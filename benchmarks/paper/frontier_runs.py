@@ -21,7 +21,7 @@ from edgeens.atomic import replacing
 from edgeens.datasets.images import Images
 from edgeens.encoder import encode
 
-Family = Literal["float32", "rounded", "uniform", "fixed", "learned"]
+Family = Literal["float32", "rounded", "uniform", "rated", "fixed", "learned"]
 Point = dict[str, Any]
 
 MEMBERS = 4
@@ -59,7 +59,7 @@ class Schedule:
         limit: most training pictures.
     """
 
-    epochs: int = 5
+    epochs: int = 20
     limit: int | None = None
 
 

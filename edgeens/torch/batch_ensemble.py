@@ -55,6 +55,10 @@ class BatchEnsembleWeight(MemberWeight):
         """The codes of W, if it is on a grid."""
         return self.slow.coded()
 
+    def rate(self) -> torch.Tensor | None:
+        """That of W."""
+        return self.slow.rate()
+
 
 def _fast(ones: torch.Tensor, start: FastStart) -> torch.Tensor:
     if start == "sign":

@@ -58,9 +58,9 @@ class EnsembleModule(nn.Module):
     def regularizer(self) -> torch.Tensor:
         """The method's own term of the loss, to be added with a factor; a scalar, 0 without one.
 
-        For shared bits the expected number of stored bits a member weight at the shared levels
-        (METHODS: rate term); for BayesianBits the expected cost of its gates, in bits a weight.
-        Means over the weights that have such a term.
+        For uniform grids the entropy of the codes; for shared bits the expected number of stored
+        bits at the shared levels (METHODS: rate term); for BayesianBits the expected cost of its
+        gates. All in bits a member weight: means over the weights that have such a term.
         """
         terms, elements = [], 0
         for weight in member_weights(self.module).values():

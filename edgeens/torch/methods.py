@@ -29,6 +29,8 @@ def independent() -> WeightFactory:
 def uniform(*, bits: int = 8, grid: Per = "tensor") -> WeightFactory:
     """Quantisation-aware training on uniform grids, rounding to nearest (Bits-Ensemble Eq. 1).
 
+    A factor of `regularizer()` in the loss trains for few bits after the entropy coder too.
+
     Args:
         bits: width of a code, 2 to 8.
         grid: one scale a "tensor" or an output "channel".

@@ -52,6 +52,11 @@ class UniformWeight(MemberWeight):
         scale = fit_scale(self.values.detach(), bits=self.bits, grid=self.grid)
         return {"weight": fake_quantize(self.values, scale, bits=self.bits)}
 
+    def rate(self) -> torch.Tensor | None:
+        """Bits that an entropy coder needs for the codes of a member; see `code_bits`."""
+        scale = fit_scale(self.values.detach(), bits=self.bits, grid=self.grid)
+        return code_bits(self.values / scale, bits=self.bits).sum() / len(self.values)
+
     @torch.no_grad()
     def coded(self) -> dict[str, CodedFactor]:
         """The codes that the forward pass computes with."""
@@ -88,6 +93,30 @@ def fake_quantize(values: torch.Tensor, scale: torch.Tensor, *, bits: int) -> to
     """*values* on the grid of *scale*, as scale * float(code); the gradient passes through."""
     quantised: torch.Tensor = _FakeQuantize.apply(values, scale, bits)
     return quantised
+
+
+def code_bits(places: torch.Tensor, *, bits: int) -> torch.Tensor:
+    """The bits that an entropy coder needs for each code, under the distribution of them all.
+
+    Between two codes they are interpolated, so that the gradient leads to the more frequent of the
+    two. The distribution is that of the moment and carries no gradient. (Training for the rate is
+    Oktay et al., "Scalable model compression by entropy penalized reparameterization", 2020, who
+    learn a model of the distribution; counts need none.)
+
+    Args:
+        places: weights in units of their scale, of any shape.
+        bits: width of a code.
+    """
+    largest = (1 << (bits - 1)) - 1
+    held = places.clamp(-largest, largest)
+    with torch.no_grad():
+        codes = (held.round() + largest).long().flatten()
+        counts = torch.bincount(codes, minlength=2 * largest + 1)
+        # Half a count for a code that is not in use, so that its price is finite.
+        lengths = torch.log2(len(codes) / counts.clamp(min=0.5))
+        below = held.floor().clamp(max=largest - 1)
+        lower, upper = (lengths[(below + largest).long() + step] for step in (0, 1))
+    return lower + (held - below) * (upper - lower)
 
 
 class _FakeQuantize(torch.autograd.Function):
