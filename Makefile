@@ -5,7 +5,7 @@ CC ?= cc
 VENV := .venv
 BIN := $(VENV)/bin
 BUILD := build/native
-NATIVE := $(wildcard native/src/*.c native/src/*.h native/host/* native/include/*.h)
+NATIVE := $(wildcard native/src/*.c native/src/*.h native/host/* native/reader/* native/include/*.h)
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c .ci/constraints.txt
 WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -ffp-contract=off
 LEAST := $(addprefix -DEENS_,SMALL NO_ENTROPY NO_SHARED NO_DRAWN NO_READER ONLY_FLOAT32)
@@ -66,7 +66,7 @@ firmware: $(VENV)/demo ## run the firmware examples on emulated microcontrollers
 wheels: $(VENV)/wheels ## build the sdist and wheels for x86-64, aarch64 and armv7l into dist/
 	PATH=$(CURDIR)/$(BIN):$$PATH PYTHON=$(CURDIR)/$(BIN)/python .ci/build_wheels
 
-test-boards: wheels $(VENV)/demo ## install the wheels on emulated boards, 64 and 32 bits, and use them there
+test-boards: wheels $(VENV)/demo ## install the wheels and the sdist on emulated boards, 64 and 32 bits, and use them there
 	PYTHON=$(CURDIR)/$(BIN)/python .ci/check_boards
 
 size: ## measure what the decoder takes on microcontrollers, against native/test/size_budget.txt

@@ -1,7 +1,8 @@
-"""The bundled digits on a board: `board_digits.py here|compare|numpy FOLDER [RESULT.npz]`.
+"""The bundled digits on a board: `board_digits.py here|numpy|compare|weights FOLDER [NAME]`.
 
 here: write inputs, and what this machine predicts. numpy: predict with NumPy alone, on a board for
-which ONNX Runtime has no wheel. compare: probabilities within 1e-5 of this machine's.
+which ONNX Runtime has no wheel. compare: probabilities within 1e-5 of this machine's. weights:
+members' decoded weights, the same to the last bit.
 """
 
 from __future__ import annotations
@@ -67,12 +68,30 @@ def compare(folder: Path, result: Path) -> int:
     return int(off > TOLERANCE)
 
 
+def same_weights(folder: Path, decoded: Path) -> int:
+    """Compare what `edgeens decode --npz` wrote on the board with what this machine decodes."""
+    with Container.open(folder / "digits.eens") as container:
+        paths = sorted(decoded.glob("*.npz"))
+        assert len(paths) == container.members, paths
+        for member, path in enumerate(paths):
+            with np.load(path) as arrays:
+                assert set(arrays.files) == set(container.names)
+                for name in container.names:
+                    if arrays[name].tobytes() != container.decode(name, member=member).tobytes():
+                        print(f"{path}: {name!r} is not what this machine decodes")
+                        return 1
+    print(f"{decoded}: the same weights")
+    return 0
+
+
 def main(what: str, folder: Path, name: str = "") -> int:
     """Do what was asked for."""
     if what == "here":
         here(folder)
     elif what == "numpy":
         run_numpy(folder, folder / name)
+    elif what == "weights":
+        return same_weights(folder, folder / name)
     else:
         return compare(folder, folder / name)
     return 0

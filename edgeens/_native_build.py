@@ -53,7 +53,10 @@ def write_wrapper(module: str, path: Path) -> None:
     builder = FFI()
     for header in headers:
         builder.cdef(declarations(header.read_text(encoding="utf-8")))
-    builder.set_source(module, "\n".join(f'#include "{header.name}"' for header in headers))
+    # Debian 12's cffi (1.15.1) calls alloca and counts on Python.h for its declaration, which is
+    # gone from there with the limited API of 3.11.
+    names = ["<stdlib.h>", *(f'"{header.name}"' for header in headers)]
+    builder.set_source(module, "\n".join(f"#include {name}" for name in names))
     path.parent.mkdir(parents=True, exist_ok=True)
     builder.emit_c_code(str(path))
 

@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from edgeens.encoder import encode
 from edgeens.onnx.session import Session
@@ -60,3 +61,15 @@ def test_the_service_of_the_page_answers_what_a_session_predicts(tmp_path):
     assert answer["class"] == expected.mean.argmax(axis=-1).tolist()
     np.testing.assert_allclose(answer["confidence"], expected.mean.max(axis=-1), atol=1e-6)
     np.testing.assert_allclose(answer["mutual_information"], expected.mutual_information, atol=1e-6)
+
+
+@pytest.mark.parametrize("bits", ["64", "32"])
+def test_the_page_says_how_to_build_on_a_board_in_words_that_the_boards_are_given(bits):
+    script = [sys.executable, ROOT / ".ci" / "page_commands.py"]
+    packages, commands = (
+        subprocess.run([*script, what, bits], capture_output=True, text=True, check=True).stdout
+        for what in ("packages", "commands")
+    )
+    assert {"gcc", "python3-dev", "python3-venv"} <= set(packages.strip().split(","))
+    assert commands.splitlines()[-2].endswith("edgeens-*.tar.gz")
+    assert "apt-get" not in commands
