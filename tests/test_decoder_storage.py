@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgeens._native import ffi, lib
 
 from edgeens.coded import CodedEnsemble, CodedTensor, Grid
 from edgeens.container.writer import serialise
@@ -118,6 +119,31 @@ def test_storage_that_fails_is_the_operating_systems_error(tmp_path):
         with pytest.raises(OSError, match=re.escape(str(path))) as failure:
             container.decode("w")
         assert failure.value.errno == errno.EIO
+
+
+def test_reads_of_any_place_and_size_give_the_bytes_of_the_file(tmp_path):
+    """Short reads come from what was read around the last one, the head from memory."""
+    data = RNG.bytes(5000)
+    path = tmp_path / "bytes"
+    path.write_bytes(data)
+    head = ffi.from_buffer("uint8_t[]", data[:100])
+    with open(path, "rb") as file:
+        reader = ffi.new("eens_reader *", {"descriptor": file.fileno(), "head": head})
+        reader.head_size = len(head)
+        at = 0
+        for _ in range(20_000):
+            size = int(RNG.choice([0, 1, 4, 8, 60, 127, 128, 129, 600, 4000]))
+            near = RNG.random() < 0.8
+            at = min(at + int(RNG.integers(0, 60)), 5200) if near else int(RNG.integers(0, 5200))
+            buffer = ffi.new("uint8_t[]", size + 1)
+            buffer[size] = 77
+            failed = lib.eens_reader_read(reader, at, buffer, size)
+            assert buffer[size] == 77
+            assert failed == (size != 0 and at + size > len(data))
+            if failed:
+                assert (reader.error, reader.end) == (0, max(at, len(data)))
+            elif at + size <= len(data):
+                assert bytes(ffi.buffer(buffer, size)) == data[at : at + size]
 
 
 def descriptors() -> set[str]:
