@@ -17,11 +17,13 @@ from benchmarks.instructions import measure_instructions
 from benchmarks.machine import describe
 from benchmarks.networks import COUNTS
 from benchmarks.sizes import measure_nll, measure_sizes
+from edgeens.atomic import replacing
 from edgeens.errors import DataError, EdgeensError, MissingPackageError
 from edgeens.progress import Progress
 from edgeens.tables import number, render
 
-RESULTS = Path(__file__).parent / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 WHAT = (
     *("decode", "early-exit", "encode", "instructions", "pretrained", "runtime", "sizes"),
     *("training-cost", "all"),
@@ -109,28 +111,31 @@ def instructions() -> None:
 
 
 def runtime(machine: str, cache: Path) -> None:
-    """Print, save and draw how ensembles run."""
+    """Print, save and draw how ensembles run, and put it into the README."""
     from benchmarks.pictures import draw_runtime
     from benchmarks.runtime import measure_runtime
 
     rows = measure_runtime(cache)
-    print(report.start_table(rows, networks=report.LARGE))
-    for members in COUNTS:
-        print(report.latency_table(rows, members=members))
+    start = report.start_table(rows, networks=report.LARGE)
+    few, many = (report.latency_table(rows, members=members) for members in COUNTS)
+    print(start, few, many, sep="\n\n")
     _save("runtime.json", {"machine": machine, "runtime": rows})
     draw_runtime(rows, RESULTS / "runtime.png")
+    _put(ROOT / "README.md", start, few)
 
 
 def pretrained(machine: str, data: Path | None) -> None:
-    """Print and save what encoding does to published networks."""
+    """Print and save what encoding does to published networks, and put it into the guides."""
     from benchmarks.pretrained import measure_pretrained
 
     if data is None:
         raise DataError("pretrained needs --data DIR, with mnist/, cifar10/ and models/")
     with Progress("encoding published networks") as progress:
         rows = measure_pretrained(data, progress=progress.update)
-    print(*report.pretrained_tables(rows), sep="\n\n")
+    tables = report.pretrained_tables(rows)
+    print(*tables, sep="\n\n")
     _save("pretrained.json", {"machine": machine, "networks": rows})
+    _put(ROOT / "docs" / "GUIDES.md", *tables)
 
 
 def training_cost(machine: str) -> None:
@@ -214,6 +219,15 @@ def _nll_table(ensembles: list[dict[str, Any]]) -> str:
             cells = [f"{number(p['nll'], 4)} ({number(p['bits_mw'], 2)})" for p in points]
             lines.append([f"{label}, {points[0]['bits']} bits", *cells])
     return render(["NLL, test (bits/mw)", *[each["name"] for each in ensembles]], lines)
+
+
+def _put(page: Path, *tables: str) -> None:
+    """Put tables where the page has them."""
+    text = page.read_text()
+    for table in tables:
+        text = report.with_table(text, table)
+    with replacing(page) as file:
+        file.write(text.encode())
 
 
 def _save(name: str, results: dict[str, Any]) -> None:

@@ -5,9 +5,11 @@ After every benchmark; a test compares the README with them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from edgeens.errors import DataError
 from edgeens.tables import number
 
 if TYPE_CHECKING:
@@ -278,6 +280,18 @@ def _first_and_others(values: Sequence[float], digits: int) -> str:
     """The first figure, and the others in brackets."""
     first, *others = (number(value, digits) for value in values)
     return f"{first} ({', '.join(others)})" if others else first
+
+
+def with_table(page: str, table: str) -> str:
+    """*page* with *table* in place of that with the same first line.
+
+    Raises DataError if the page has none.
+    """
+    head = table.split("\n", 1)[0]
+    old = re.search(rf"^{re.escape(head)}\n(?:\|.*\n)+", page, re.MULTILINE)
+    if old is None:
+        raise DataError(f"the page has no table that begins with {head!r}")
+    return page[: old.start()] + table + "\n" + page[old.end() :]
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -21,13 +21,18 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from itertools import product
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
 from typing import Any
 
+import onnxruntime
+
+from benchmarks.machine import describe
 from benchmarks.networks import COUNTS, NETWORKS, Network, make_network
 from benchmarks.runtime_ways import BASE, WAYS
+from edgeens.atomic import replacing
 from edgeens.errors import EdgeensError
 from edgeens.progress import Progress
 
@@ -96,17 +101,37 @@ def measure_runtime(
     sessions with default options on one thread), "peak_mb" and "steady_mb" (memory resident above
     that of the process after its imports, while starting and after two predictions), "file_mb",
     "member_mb" (float32 weights of one member: the size of its file) and "load" (of the machine).
+
+    What was measured is kept in the cache until the end, so that a run that was ended goes on.
     """
-    rows: list[Row] = []
+    kept = cache / "runtime" / "unfinished.json"
+    conditions = [describe(), onnxruntime.__version__, list(starts.items()), rounds]
+    rows = _kept_rows(kept, conditions)
+    cases = list(product(networks, counts, starts))
     with Progress("measuring how ensembles run") as progress:
-        for done, network in enumerate(networks):
+        for done, (network, members, batch) in enumerate(cases):
+            label = f"{network.title}, {members} members, batch {batch}"
+            progress.update(label, done, len(cases))
+            case = (network.title, members, batch)
+            if any((row["network"], row["members"], row["batch"]) == case for row in rows):
+                continue
             folder = make_network(network, cache, progress=progress.update)
-            for members in counts:
-                for batch in starts:
-                    label = f"{network.title}, {members} members, batch {batch}"
-                    progress.update(label, done, len(networks))
-                    rows += _measured(network, folder, members, batch, starts[batch], rounds)
+            rows += _measured(network, folder, members, batch, starts[batch], rounds)
+            with replacing(kept) as file:
+                file.write(json.dumps([conditions, rows]).encode())
+    kept.unlink(missing_ok=True)
     return rows
+
+
+def _kept_rows(kept: Path, conditions: list[Any]) -> list[Row]:
+    """The rows of a run under the same conditions that did not come to its end."""
+    if not kept.is_file():
+        return []
+    found, rows = json.loads(kept.read_text())
+    if found != json.loads(json.dumps(conditions)):
+        return []
+    print(f"going on after {len(rows)} rows of an unfinished run; to measure anew, delete {kept}")
+    return list(rows)
 
 
 def _measured(

@@ -1,8 +1,8 @@
 """Ways to run an ensemble: edgeens in each of its modes, and what people do without it.
 
 Between benchmarks.runtime_worker, which measures one of them in a process of its own, and ONNX
-Runtime. Every way ends in the same figures: the mean, the uncertainties, every member's
-probabilities.
+Runtime. Every way but one ends in the same figures, computed by the same function: the mean, the
+uncertainties, every member's probabilities.
 """
 
 from __future__ import annotations
@@ -80,6 +80,22 @@ def _in_turn(folder: Path, members: int, threads: int, kind: str = ".") -> Run:
     return lambda x: _figures([session.run(None, {"input": x})[0] for session in sessions])
 
 
+def _mean_alone(folder: Path, members: int, threads: int) -> Run:
+    """Sessions with default options, and nothing but the mean, in NumPy's functions."""
+    sessions = [
+        onnxruntime.InferenceSession(str(path), _default_options(threads))
+        for path in member_files(folder, members)
+    ]
+
+    def mean(x: Floats) -> Floats:
+        logits = np.stack([session.run(None, {"input": x})[0] for session in sessions])
+        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        shares: Floats = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        return np.asarray(shares.mean(axis=0), np.float32)
+
+    return mean
+
+
 def _over_threads(
     folder: Path, members: int, threads: int, options: Any = None, kind: str = "."
 ) -> Run:
@@ -105,6 +121,7 @@ def _mapped(folder: Path, members: int) -> list[Path]:
 
 
 BASE = "K sessions, default options"
+MEAN = "K sessions, the mean alone"
 LEAN = "K sessions, least memory"
 RESIDENT, OPTIMIZED = "edgeens, resident", "edgeens, resident, optimize=True"
 COMPACT, STREAMING = "edgeens, compact", "edgeens, streaming"
@@ -117,6 +134,7 @@ WAYS = {
         _ours(COMPACT, "compact"),
         _ours(STREAMING, "streaming"),
         Way(BASE, _in_turn, member_files),
+        Way(MEAN, _mean_alone, member_files, threads=(1,)),
         # On one thread these are the sessions with default options.
         Way("K sessions, members over threads", _over_threads, member_files, threads=(2,)),
         Way(

@@ -158,6 +158,16 @@ def test_what_calibration_wrote_is_in_the_model(tmp_path):
     assert json.loads(notes["edgeens.early_exit"]) == rule
 
 
+@pytest.mark.parametrize("name", ["o.txt", "model", "model.ONNX.gz"])
+def test_an_ending_that_names_no_format_is_refused(tmp_path, capsys, name):
+    with pytest.raises(SystemExit) as ended:
+        main(["export", "f.eens", "-o", str(tmp_path / name)])
+    assert ended.value.code == 2
+    words = f"{tmp_path / name} ends neither in .onnx (ONNX) nor in .ort (ONNX Runtime's own"
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_ort_file_has_its_weights_inside(tmp_path, capsys):
     command = ["export", "f.eens", "-o", str(tmp_path / "f.ort"), "--external-data"]
     with pytest.raises(SystemExit) as stop:

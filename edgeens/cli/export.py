@@ -14,12 +14,20 @@ def add_commands(commands: Any) -> None:
     export = file_command(
         commands, "export", _export, "write all members and their uncertainties as one ONNX model"
     )
-    export.add_argument("-o", "--output", required=True, metavar="MODEL.onnx|MODEL.ort")
+    export.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="MODEL.onnx|MODEL.ort",
+        help="the ending says which: ONNX, or ONNX Runtime's own format",
+    )
     export.add_argument(
         "--weights",
         choices=("float32", "int8"),
         default="float32",
-        help="values, or codes with DequantizeLinear (default: float32)",
+        help="values, or codes in a quarter of the bytes, with DequantizeLinear in every run: "
+        "slower, unless whoever runs the model sets the session option session.disable_quant_qdq "
+        "to 1 (default: float32)",
     )
     export.add_argument(
         "--external-data", action="store_true", help="weights beside the model, in MODEL.onnx.data"
@@ -33,6 +41,11 @@ def _export(options: argparse.Namespace) -> None:
     from edgeens.onnx.ort_format import write_ort
 
     target = Path(options.output)
+    if target.suffix not in (".onnx", ".ort"):
+        options.parser.error(
+            f"{target} ends neither in .onnx (ONNX) nor in .ort (ONNX Runtime's own format), so it "
+            "does not say what to write"
+        )
     if target.suffix == ".ort" and options.external_data:
         options.parser.error("an .ort file has its weights inside: leave out --external-data")
     with Container.open(options.file) as container:

@@ -120,14 +120,13 @@ class Members:
         streamed file is damaged, and EdgeensError after `close`.
         """
         self.check_open()
-        values = self._inputs_of(feeds)
         options = self._engine.run_options(feeds)
+        values = {**self._inputs_of(feeds), **self._feeds[member]}
         if self._stream is None:
-            own = self._feeds[member]
-            return run_session(self._sessions[member], values | own if own else values, options)
+            return run_session(self._sessions[member], values, options)
         with self._streaming:
             self._stream.load(member)
-            return run_session(self._sessions[member], values | self._feeds[member], options)
+            return run_session(self._sessions[member], values, options)
 
     def inner_sizes(
         self, inputs: Sequence[Mapping[str, Array]]
@@ -144,7 +143,7 @@ class Members:
         sizes = []
         for feeds in inputs:
             with self._streaming if self._stream is not None else nullcontext():
-                found = run_session(session, self._inputs_of(feeds) | self._feeds[0])
+                found = run_session(session, {**self._inputs_of(feeds), **self._feeds[0]})
             arrays = [each for each in found if isinstance(each, np.ndarray)]
             shapes = [np.shape(output) for output in found[: len(self.outputs)]]
             sizes.append((sum(array.nbytes for array in arrays), shapes))
@@ -155,7 +154,9 @@ class Members:
         if not self._sessions:
             raise EdgeensError("the session is closed; open it again")
 
-    def _inputs_of(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
+    def _inputs_of(self, feeds: Mapping[str, Array]) -> Mapping[str, Any]:
+        if not self._bfloat16:
+            return feeds
         values: dict[str, Any] = dict(feeds)
         for name in self._bfloat16:
             values[name] = self._value(feeds[name], bfloat16=True)
