@@ -14,7 +14,7 @@ import pytest
 from edgeens.decoder import Container
 from edgeens.encoder import encode
 from edgeens.errors import DataError, FormatError
-from edgeens.onnx import engine, modes
+from edgeens.onnx import engine, modes, opening
 from edgeens.onnx.forms import codes_name, with_codes
 from edgeens.onnx.loaded import coded_inputs
 from edgeens.onnx.members import load_members
@@ -87,7 +87,12 @@ def test_small_members_are_repacked_unless_the_caller_says_otherwise(file, monke
     assert not repacked(mode="compact")
     assert not repacked(mode="streaming")
     with Container.open(file) as container:
-        weights = member_bytes(container)
+        weights, needed = member_bytes(container), (MEMBERS + 4) * member_bytes(container)
+    monkeypatch.setattr(opening, "available_bytes", lambda: needed)
+    assert repacked(mode="resident")
+    monkeypatch.setattr(opening, "available_bytes", lambda: needed - 1)
+    assert not repacked(mode="resident")
+    monkeypatch.setattr(opening, "available_bytes", lambda: None)
     monkeypatch.setattr(modes, "_SMALL_MEMBER", weights)
     assert repacked()
     monkeypatch.setattr(modes, "_SMALL_MEMBER", weights - 1)

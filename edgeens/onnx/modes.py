@@ -17,14 +17,20 @@ SHARE = (
 )
 
 
-# Bytes of weights up to which members are repacked unless the caller says otherwise. While it is
-# done a member takes up to four times its weights, which is 64 MB, and 1 ms for each of its MB.
+# Bytes of weights up to which members are repacked unless the caller says otherwise; 1 ms a MB.
 _SMALL_MEMBER = 16_000_000
+_WHILE_REPACKED = 4  # times its weights is what a member may take meanwhile
 
 
-def repacks(container: Container, mode: Mode) -> bool:
-    """Whether ONNX Runtime shall repack weights in this mode if the caller leaves it open."""
-    return mode == "resident" and member_bytes(container) <= _SMALL_MEMBER
+def repacks(container: Container, mode: Mode, available: int | None) -> bool:
+    """Whether ONNX Runtime shall repack weights in this mode if the caller leaves it open.
+
+    *available* bytes of memory, None if unknown.
+    """
+    member = member_bytes(container)
+    if mode != "resident" or member > _SMALL_MEMBER:
+        return False
+    return available is None or values_bytes(container) + _WHILE_REPACKED * member <= available
 
 
 def choose_mode(container: Container, available: int | None, *, optimize: bool) -> tuple[Mode, str]:

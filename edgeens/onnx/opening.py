@@ -90,13 +90,15 @@ def _load(
     else:
         chosen, reason = cast(Mode, mode), "asked for"
     check_room(container, chosen, None if available is None else available + free_swap_bytes())
+    if optimize is None:
+        optimize = repacks(container, chosen, available)
     # Members of one file are decoded into one place when they stream, so one runs at a time.
     workers = 1 if chosen == "streaming" else min(threads, container.members)
     try:
         members = Members(
             container,
             mode=chosen,
-            optimize=repacks(container, chosen) if optimize is None else optimize,
+            optimize=optimize,
             threads=threads // workers,
             decoders=threads,
             providers=providers,

@@ -62,7 +62,7 @@ class Session:
             optimize: for mode resident: let ONNX Runtime repack weights into its fastest layouts,
                 at the price of a slower start, during which a member takes up to four times its
                 weights. Sums are taken in another order, so outputs differ in their last digits.
-                None: where a member's weights are at most 16 MB.
+                None: where a member's weights are at most 16 MB, and there is memory for it.
             threads: CPU threads: all of them decode, up to K of them then run a member each, the
                 calling one included.
             providers: of ONNX Runtime; default: the CPU.
@@ -83,13 +83,17 @@ class Session:
         self.mode, self.reason = self._opened.mode, self._opened.reason
         self._members = self._opened.members
         self._output_names = [item.name for item in self._members.outputs]
-        self._meaning = Interpretation.of_file(
-            self._opened.metadata,
-            outputs=self._output_names,
-            members=self._members.count,
-            task=task,
-            class_axis=class_axis,
-        )
+        try:
+            self._meaning = Interpretation.of_file(
+                self._opened.metadata,
+                outputs=self._output_names,
+                members=self._members.count,
+                task=task,
+                class_axis=class_axis,
+            )
+        except DataError:
+            self._opened.close()
+            raise
         self._workers = Workers(self._opened.workers)
         self._pieces = Rows(self._members, workers=self._workers.count)
         self._inputs = [
