@@ -21,6 +21,7 @@ from edgeens import metrics  # noqa: E402
 from edgeens.datasets.images import Images  # noqa: E402
 from edgeens.errors import DataError  # noqa: E402
 from edgeens.torch import members_from_modules  # noqa: E402
+from edgeens.torch.checkpoint import State, save_checkpoint  # noqa: E402
 from edgeens.torch.objective import Objective  # noqa: E402
 from edgeens.torch.processes import Share, joined  # noqa: E402
 from edgeens.torch.recipes import RECIPES, Plan  # noqa: E402
@@ -275,3 +276,20 @@ def test_two_processes_train_like_one(tmp_path):
 def read_log(folder):
     with (folder / "log.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full as the full disk")
+def test_a_full_disk_is_told_as_such_by_a_checkpoint(tmp_path, monkeypatch):
+    path, real = tmp_path / "checkpoint.pt", os.fdopen
+
+    def on_a_full_disk(descriptor, mode):
+        os.close(descriptor)
+        return real(os.open("/dev/full", os.O_WRONLY), mode)
+
+    model = nn.Linear(300, 300)
+    optimizer = torch.optim.Adam(model.parameters())
+    monkeypatch.setattr(os, "fdopen", on_a_full_disk)
+    with pytest.raises(OSError, match="No space left") as caught:
+        save_checkpoint(path, State(), model, optimizer, {})
+    assert caught.value.filename == str(path)
+    assert os.listdir(tmp_path) == []

@@ -62,7 +62,13 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
     }
     with replacing(path) as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            # After a failed write torch trips over its own archive, and hides why.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def load_checkpoint(
