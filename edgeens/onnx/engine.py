@@ -11,6 +11,7 @@ from typing import Any
 
 from edgeens.errors import DataError, MissingPackageError, NotEnoughMemoryError
 from edgeens.onnx.elements import Array
+from edgeens.onnx.inputs import total_bytes
 
 # The newest ONNX Runtime of which tests have shown that it copies what
 # SessionOptions.add_external_initializers gives it; none has promised to.
@@ -75,10 +76,7 @@ class Engine:
 
     def run_options(self, feeds: Mapping[str, Array]) -> Any:
         """Options of a run: after a large one, the arena gives back what it took for it."""
-        total = 0
-        for array in feeds.values():  # a sum() over a generator takes thrice as long
-            total += array.nbytes
-        if total < _LARGE:
+        if total_bytes(feeds) < _LARGE:
             return None
         options = self.runtime.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from edgeens.errors import DataError, NotEnoughMemoryError
 from edgeens.onnx.elements import Array
+from edgeens.onnx.inputs import total_bytes
 from edgeens.onnx.memory import available_bytes
 from edgeens.onnx.modes import SHARE
 from edgeens.onnx.runtime import Members
@@ -34,8 +35,10 @@ class Rows:
         What all inner values of so many rows take together, which is more than are alive at a time,
         keeps within the share of the available memory that weights may have too.
         """
+        if total_bytes(feeds) < _SMALL:
+            return None
         lengths = {array.shape[0] if array.ndim else 0 for array in feeds.values()}
-        if len(lengths) != 1 or sum(array.nbytes for array in feeds.values()) < _SMALL:
+        if len(lengths) != 1:
             return None
         (rows,) = lengths
         available = available_bytes()
