@@ -94,12 +94,18 @@ def _parted(values: Array, group: list[int]) -> list[list[int]]:
     parts: list[list[int]] = []
     for member in group:
         for part in parts:
-            if values[member].tobytes() == values[part[0]].tobytes():
+            if _equal(values[member], values[part[0]]):
                 part.append(member)
                 break
         else:
             parts.append([member])
     return parts
+
+
+def _equal(one: Array, other: Array) -> bool:
+    """Whether two tensors have the same bytes; members that differ do so from the start."""
+    a, b = (np.ascontiguousarray(each).reshape(-1).view(np.uint8) for each in (one, other))
+    return np.array_equal(a[:4096], b[:4096]) and np.array_equal(a, b)
 
 
 @dataclass(frozen=True, eq=False)
