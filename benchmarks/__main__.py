@@ -17,6 +17,7 @@ from benchmarks.instructions import measure_instructions
 from benchmarks.machine import describe
 from benchmarks.networks import COUNTS
 from benchmarks.sizes import measure_nll, measure_sizes
+from benchmarks.trained import measure_trained
 from edgeens.atomic import replacing
 from edgeens.errors import DataError, EdgeensError, MissingPackageError
 from edgeens.progress import Progress
@@ -88,7 +89,10 @@ def decode(machine: str, cache: Path) -> None:
     rows = measure_decode(cache)
     print("time / memcpy on one thread (and on two, if the machine had cores to spare)")
     print(report.entropy_table(rows), report.way_table(rows), sep="\n\n")
-    _save("decode.json", {"machine": machine, "decode": rows})
+    trained = measure_trained(cache)
+    print("speed / speed of the peer, whole files of trained ensembles")
+    print(report.trained_table(trained))
+    _save("decode.json", {"machine": machine, "decode": rows, "trained": trained})
     draw_decode(rows, RESULTS / "decode.png")
 
 

@@ -61,6 +61,23 @@ def way_table(rows: Sequence[Row]) -> str:
     )
 
 
+def trained_table(rows: Sequence[Row]) -> str:
+    """By what factor files of trained ensembles decode faster than each peer."""
+    peers = list(rows[0]["faster"]) if rows else []
+    return markdown(
+        ["whole file of 4 members", "bits/mw", "million mw/s", *peers],
+        [
+            [
+                row["title"],
+                number(row["bits_mw"], 2),
+                f"{row['mmw_s']:.0f}",
+                *(f"{row['faster'][peer]:.2f}" for peer in peers),
+            ]
+            for row in rows
+        ],
+    )
+
+
 def encode_table(rows: Sequence[Row]) -> str:
     """Seconds and speed of each stage."""
     return markdown(

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import decode, encode, report, ways
+from benchmarks import decode, encode, report, trained, ways, workloads
 from benchmarks.workloads import ENTROPIES
+from edgeens.ensemble import Ensemble
 from edgeens.errors import EdgeensError, MissingPackageError
+from edgeens.quantize.tensors import quantize_ensemble
 
 SHAPE = (8, 16, 3, 3)
 
@@ -41,8 +44,9 @@ def test_every_way_to_decode_is_timed_on_one_thread_and_on_two(
     assert [row["entropy"] for row in ours] == [*ENTROPIES, None]
     peers = {row["way"] for row in rows if row["way"].startswith("zstd")}
     assert peers == {
-        "zstd -19 -d, dequantised by NumPy",
-        "zstd -19 -d, dequantised by our kernel",
+        f"zstd -{level} -d, dequantised by {how}"
+        for level in (3, 19)
+        for how in ("NumPy", "our kernel")
     }
     assert all(row["relative"] > 0 and row["mmw_s"] > 0 for row in rows)
     assert all(row["bits_mw"] > 1 for row in rows[2:])
@@ -63,6 +67,25 @@ def test_a_peer_that_gives_other_weights_is_not_timed(tmp_path, without_nncodec,
     monkeypatch.setattr(ways, "_compressors", lambda: wrong)
     with pytest.raises(EdgeensError, match=r"^broken -d, dequantised by NumPy gave other weights"):
         decode.measure_decode(tmp_path, shape=SHAPE, rounds=1)
+
+
+def test_whole_files_of_trained_ensembles_are_timed_and_absent_ones_named(
+    tmp_path, monkeypatch, capsys
+):
+    one, *_ = (recipe for recipe in trained.RECIPES if recipe.dataset)
+    monkeypatch.setattr(trained, "RECIPES", (one,))
+    assert trained.measure_trained(tmp_path) == []
+    assert capsys.readouterr().out == (
+        f"skipped {one.title}: run `python -m benchmarks sizes --data DIR` first\n"
+    )
+    layers = quantize_ensemble(
+        Ensemble(4, tuple(replace(workloads.gaussian(4, SHAPE).tensors[0], name=n) for n in "ab"))
+    )
+    row = trained.time_decoding(one, layers, rounds=1)
+    assert len(row["faster"]) == 4
+    assert all(factor > 0 for factor in row["faster"].values())
+    assert 4 < row["bits_mw"] < 12
+    assert report.trained_table([row]).splitlines()[2].startswith(f"| {one.title} | ")
 
 
 def test_every_stage_of_encoding_is_timed(tmp_path, without_nncodec):

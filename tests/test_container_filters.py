@@ -90,6 +90,26 @@ def test_any_filter_is_undone(profile, tmp_path_factory, data, rows, width, bloc
         assert np.array_equal(read_container(file).decode_codes(0), codes)
 
 
+@pytest.mark.parametrize("lags", [(1,), (2, 3), (1, 2, 15, 16), (1, 7, 28, 29), (63,), (1, 100)])
+@pytest.mark.parametrize("columns", [80, 101, 128, 193])
+def test_rows_taken_together_come_back(monkeypatch, columns, lags):
+    """Sixteen or 32 at a time, by how many are left and how far the filter reaches."""
+    rng = np.random.default_rng(columns)
+    lags = tuple(lag for lag in lags if lag < columns)
+    for rows, sets in ((15, 8), (17, 8), (32, 1), (49, 8), (70, 1)):
+        codes = rng.integers(-128, 128, (2, rows, columns)).astype(np.int8)
+        weights = rng.integers(-128, 128, (sets, len(lags))).astype(np.int8)
+        of_columns = rng.integers(0, sets, columns).astype(np.uint8)
+        each = (Filter(columns, lags, weights, of_columns),)
+
+        def coded_so(streams, each=each, **_):
+            return replace(fitting._without_classes(streams.residuals(each)), filters=each)
+
+        monkeypatch.setattr(tables, "fit_coding", coded_so)
+        data = serialise(CodedEnsemble(2, (tensor(codes),), block_codes=1 << 17))
+        assert np.array_equal(Container.from_bytes(data).decode("w", as_="int8"), codes)
+
+
 def test_pictures_take_far_fewer_bytes_and_noise_none():
     codes = pictures((4, 64, 784), 28)
     filtered = coded_size(tensor(codes), 4)
@@ -142,7 +162,8 @@ def test_the_automatic_choice_filters_pictures():
 
 
 @pytest.mark.parametrize(
-    ("shape", "positions"), [((128, 784), 12544), ((500, 5000), 40000), ((4, 100000), 16384)]
+    ("shape", "positions"),
+    [((128, 784), 25088), ((500, 3000), 48000), ((500, 5000), 40000), ((4, 100000), 16384)],
 )
 def test_blocks_hold_whole_rows_if_they_can(shape, positions):
     each = tensor(np.zeros((4, *shape), np.int8))

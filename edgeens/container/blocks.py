@@ -29,8 +29,8 @@ _DESKTOP_LANE = 1 << 10
 # With prefix codes a lane costs 20 bytes more for sizes, and ends its parts on whole bytes.
 _ENTROPY_CODES = 1 << 16
 _ENTROPY_LANE = 1 << 13
-# Filtered rows are decoded sixteen at a time, if a block holds so many whole ones.
-_ROWS_AT_ONCE = 16
+# Filtered rows are decoded up to 32 at a time, if a block holds so many whole ones.
+_ROWS_AT_ONCE = (32, 16, 8, 1)
 _MOST_FOR_ROWS = 4  # times the positions that a block would else have
 
 _BATCH = 1 << 21
@@ -75,9 +75,9 @@ def block_positions(
 
 
 def _whole_rows(positions: int, shape: tuple[int, ...]) -> int:
-    """The positions of about as many whole rows, a multiple of sixteen or eight if it can be."""
+    """The positions of about as many whole rows, a multiple of 32, 16 or 8 if it can be."""
     row = prod(shape[1:])
-    for unit in (_ROWS_AT_ONCE * row, _ROWS_AT_ONCE // 2 * row, row):
+    for unit in (rows * row for rows in _ROWS_AT_ONCE):
         if 0 < unit <= _MOST_FOR_ROWS * positions:
             return unit * max(1, (2 * positions + unit) // (2 * unit))
     return positions

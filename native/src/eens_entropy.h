@@ -34,6 +34,7 @@
 #endif
 #define EENS_FILTER_ROWS 16u                       /* that eens_filter_fast.c takes at a time */
 #define EENS_FILTER_COLUMN (2 * EENS_FILTER_ROWS) /* bytes that it keeps of each column */
+#define EENS_FILTER_WIDTH 16u /* columns taken together, the last of which may not be there */
 #define EENS_FILTER_WIDEST (1u << 13)              /* columns of rows that it takes */
 
 /* Positions of a part whose tables are worked out at a time; a small build takes the parts one
@@ -115,7 +116,8 @@ static inline bool eens_has_row_tables(const eens_classes *classes) {
 typedef struct eens_filter {
 #if defined(EENS_FILTER_FAST)
     const uint8_t *column_sets; /* the columns' sets, a byte each */
-    uint8_t *past;              /* room for sixteen rows and for what stands before them */
+    uint8_t *past;              /* room for sixteen rows, for what stands before them, and for columns
+                                 * that a tile has behind them */
 #endif
     uint32_t columns;
     uint32_t offset : 31; /* of the table's body, in the file: the head is below 2^28 bytes */
@@ -182,8 +184,16 @@ static inline void eens_groups_of(const eens_prefix *prefix, uint64_t codes, uin
 void eens_groups_of(const eens_prefix *prefix, uint64_t codes, uint32_t i, uint32_t count,
                     eens_codes_ready *code);
 #endif
-/* Bytes of such a table when it is ready. */
+/* Bytes of such a table when it is ready, and those behind it that making it takes. */
 uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *code);
+#if defined(EENS_SMALL)
+static inline uint32_t eens_ready_room(const eens_codes_ready *code) {
+    (void)code;
+    return 0;
+}
+#else
+uint32_t eens_ready_room(const eens_codes_ready *code);
+#endif
 /* Makes it ready. The storage may have changed since it was checked, so it is checked again. */
 eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
                               const eens_codes_ready *code, uint8_t *ready);
@@ -293,8 +303,10 @@ bool eens_take_classed(const eens_job *job, const eens_codes_ready *code, uint32
 /* eens_stream_rows.c: the same as eens_take_classed where a row has one class. */
 bool eens_take_rows(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
                     eens_part *parts, int8_t *codes);
-/* eens_stream.c, for that: the codes of a part up to its end, by groups while they fit, else one by
- * one. */
+/* eens_stream.c, for that: the codes of a part up to its end, if those of the table are all one value,
+ * which takes no bits, else false; and by groups while they fit, else one by one. */
+bool eens_take_one_value(const eens_codes_ready *code, const uint8_t *table, eens_part *of,
+                         int8_t *codes);
 void eens_take_last(const eens_codes_ready *code, const uint8_t *table, eens_part *of,
                     int8_t *codes);
 

@@ -70,7 +70,7 @@ static bool is_kept(const eens_filter *filter) {
 }
 
 static size_t past_bytes(const eens_filter *filter) {
-    return (size_t)2 * filter->columns * EENS_FILTER_COLUMN;
+    return ((size_t)2 * filter->columns + EENS_FILTER_WIDTH - 1) * EENS_FILTER_COLUMN;
 }
 
 size_t eens_filter_bytes(const eens_filter *filter) {

@@ -10,6 +10,7 @@
 #define ROWS EENS_FILTER_ROWS
 #define HALF (ROWS / 2)
 #define TILE EENS_TILE
+#define AGAIN 64u /* columns at least after which room is used again: to move some costs time */
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 typedef eens_numbers numbers;
@@ -187,6 +188,33 @@ static void make_ready(const eens_filter *filter, const eens_taps *taps, eens_re
     }
 }
 
+#if defined(EENS_AVX2)
+/* Rounds of twice as many rows, while there are more than sixteen and the taps do not reach too far:
+ * a number then takes up twice the room, of which there are 2 x columns for single ones. */
+static uint32_t unfilter_more_rows(const eens_filter *filter, const eens_ready_taps *of,
+                                   uint32_t rows, int8_t *codes) {
+    uint32_t farthest = (uint32_t)(of->farthest / EENS_FILTER_COLUMN);
+    uint32_t again = (farthest + EENS_FILTER_WIDTH - 1) / EENS_FILTER_WIDTH * EENS_FILTER_WIDTH;
+    uint8_t *room = filter->past + 2 * of->farthest;
+    bool is_near = of->count != 0 && of->back[0] == EENS_FILTER_COLUMN;
+    uint32_t row = 0;
+    again = again > AGAIN ? again : AGAIN;
+    if (!eens_vector_is_there() || farthest + again > filter->columns) {
+        return 0;
+    }
+    for (; rows - row > ROWS; row += 2 * ROWS < rows - row ? 2 * ROWS : rows - row) {
+        size_t rows_at[2 * ROWS];
+        uint32_t count = rows - row;
+        for (uint32_t j = 0; j < 2 * ROWS; j++) {
+            rows_at[j] = (size_t)(row + (j < count ? j : count - 1)) * filter->columns;
+        }
+        memset(filter->past, 0, 2 * of->farthest);
+        eens_unfilter_more_rows_avx2(is_near, filter, of, rows_at, again, room, codes);
+    }
+    return row;
+}
+#endif
+
 uint32_t eens_unfilter_rows(const eens_filter *filter, const eens_taps *taps, uint32_t count,
                             int8_t *codes) {
     eens_ready_taps of;
@@ -195,10 +223,14 @@ uint32_t eens_unfilter_rows(const eens_filter *filter, const eens_taps *taps, ui
         return 0;
     }
     make_ready(filter, taps, &of);
+    uint32_t row = 0;
+#if defined(EENS_AVX2)
+    row = unfilter_more_rows(filter, &of, rows, codes);
+#endif
     /* What stands before the rows counts as 0. */
     uint8_t *room = filter->past + (size_t)filter->columns * EENS_FILTER_COLUMN;
     memset(room - of.farthest, 0, of.farthest);
-    for (uint32_t row = 0; row < rows; row += ROWS) {
+    for (; row < rows; row += ROWS) {
         uint32_t part = rows - row < ROWS ? rows - row : ROWS;
         unfilter_some_rows(filter, &of, part, room, codes + (size_t)row * filter->columns);
     }

@@ -25,6 +25,11 @@ typedef struct eens_ready_taps {
  * column before. */
 void eens_unfilter_rows_avx2(bool is_near, const eens_filter *filter, const eens_ready_taps *of,
                              const size_t *rows_at, uint8_t *room, int8_t *codes);
+/* Of twice as many rows, in a room for so many columns, a multiple of 16 that is not below the farthest
+ * tap, behind that for those that the taps reach. */
+void eens_unfilter_more_rows_avx2(bool is_near, const eens_filter *filter,
+                                  const eens_ready_taps *of, const size_t *rows_at,
+                                  uint32_t again, uint8_t *room, int8_t *codes);
 #endif
 
 #endif

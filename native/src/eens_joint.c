@@ -1,11 +1,15 @@
 /* The predictors of joint tensors (S10.3): residuals back into codes, row by row, so that compilers
  * make vector code of every loop. Bytes are added as unsigned numbers: modulo 256. */
 #include "eens_entropy.h"
+#include "eens_vector.h"
+#if defined(EENS_AVX2)
+#include "eens_avx2.h"
+#endif
 
 #if !defined(EENS_NO_JOINT) && !defined(EENS_SMALL) /* eens_joint_small.c */
 
 /* Positions whose sums are kept at a time. */
-#define CHUNK 64u
+#define CHUNK 256u
 
 static inline int8_t plus(int8_t a, int32_t b) {
     return (int8_t)(uint8_t)((uint32_t)a + (uint32_t)b);
@@ -21,42 +25,52 @@ static void add_first(uint32_t members, uint32_t count, int8_t *codes) {
     }
 }
 
-/* Predictor 2. floor((2s + m) / 2m) without a division: with t = 2s + m + 256m, from m to 511m, it
- * is floor(t / 2m) - 128, and floor(t / 2m) = t (floor(2^22 / 2m) + 1) >> 22, since t times the
- * error of that factor, at most 511 x 63 x 126, is below 2^22. The product stays below 2^31. Up to
- * m = 8 the error is at most 511 x 8 x 16, and 2^16 will do: the upper half of a product of two
- * numbers of 16 bits, for which even the oldest vector units have an instruction. */
+/* Predictor 2, on codes u raised by 128, so from 0 to 255: of their sum S, which is s + 128m, and
+ * t = 2S + m, from m to 511m, floor((2s + m) / 2m) is floor(t / 2m) - 128; so the raised code is
+ * the residual plus floor(t / 2m), modulo 256. And without a division floor(t / 2m) =
+ * t (floor(2^22 / 2m) + 1) >> 22, since t times the error of that factor, at most 511 x 63 x 126, is
+ * below 2^22. The product stays below 2^31. Up to m = 8 the error is at most 511 x 8 x 16, and 2^16
+ * will do: the upper half of a product of two numbers of 16 bits, for which even the oldest vector
+ * units have an instruction. */
 #define FEW 8u
+#define RAISE 0x80u
 
-static void add_mean_of_few(uint32_t m, uint32_t count, uint16_t *restrict sums,
-                            int8_t *restrict row) {
+EENS_ALWAYS_INLINE void add_mean_of_few(uint32_t m, uint32_t count, uint16_t *restrict sums,
+                                        int8_t *restrict row) {
     const uint16_t factor = (uint16_t)((1u << 16) / (2 * m) + 1);
-    const uint16_t raise = (uint16_t)(257 * m);
+    const uint16_t more = (uint16_t)m;
     for (uint32_t i = 0; i < count; i++) {
-        uint16_t raised = (uint16_t)(2u * sums[i] + raise);
-        uint16_t mean = (uint16_t)((uint32_t)raised * factor >> 16);
-        row[i] = plus(row[i], mean - 128);
-        sums[i] = (uint16_t)(sums[i] + (uint32_t)row[i]);
+        uint16_t doubled = (uint16_t)(2u * sums[i] + more);
+        uint8_t mean = (uint8_t)((uint32_t)doubled * factor >> 16);
+        uint8_t raised = (uint8_t)((uint8_t)row[i] + mean);
+        row[i] = (int8_t)(raised ^ RAISE);
+        sums[i] = (uint16_t)(sums[i] + raised);
     }
 }
 
-static void add_mean(uint32_t m, uint32_t count, uint16_t *restrict sums, int8_t *restrict row) {
+EENS_ALWAYS_INLINE void add_mean(uint32_t m, uint32_t count, uint16_t *restrict sums, int8_t *restrict row) {
     const uint32_t factor = (1u << 22) / (2 * m) + 1;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t raised = (uint16_t)(2u * sums[i] + 257 * m);
-        row[i] = plus(row[i], (int32_t)(raised * factor >> 22) - 128);
-        sums[i] = (uint16_t)(sums[i] + (uint32_t)row[i]);
+        uint8_t mean = (uint8_t)((2u * sums[i] + m) * factor >> 22);
+        uint8_t raised = (uint8_t)((uint8_t)row[i] + mean);
+        row[i] = (int8_t)(raised ^ RAISE);
+        sums[i] = (uint16_t)(sums[i] + raised);
     }
 }
 
-/* The sums lie within 64 x -128 and 63 x 127: modulo 2^16, nothing is lost. */
-static void add_means(uint32_t members, uint32_t count, int8_t *codes) {
+EENS_ALWAYS_INLINE void begin_sums(uint32_t count, uint16_t *restrict sums,
+                                   const int8_t *restrict row) {
+    for (uint32_t i = 0; i < count; i++) {
+        sums[i] = (uint8_t)row[i] ^ RAISE;
+    }
+}
+
+/* The sums are at most 63 x 255. */
+EENS_ALWAYS_INLINE void add_means(uint32_t members, uint32_t count, int8_t *codes) {
     uint16_t sums[CHUNK];
     for (uint32_t at = 0; at < count; at += CHUNK) {
         uint32_t part = count - at < CHUNK ? count - at : CHUNK;
-        for (uint32_t i = 0; i < part; i++) {
-            sums[i] = (uint16_t)codes[at + i];
-        }
+        begin_sums(part, sums, codes + at);
         for (uint32_t m = 1; m < members; m++) {
             int8_t *row = codes + (size_t)m * count + at;
             if (m <= FEW) {
@@ -66,6 +80,23 @@ static void add_means(uint32_t members, uint32_t count, int8_t *codes) {
             }
         }
     }
+}
+
+#if defined(EENS_AVX2)
+/* The same loops, twice as many codes in a register. */
+WITH_AVX2 static void add_means_avx2(uint32_t members, uint32_t count, int8_t *codes) {
+    add_means(members, count, codes);
+}
+#endif
+
+static void undo_mean(uint32_t members, uint32_t count, int8_t *codes) {
+#if defined(EENS_AVX2)
+    if (eens_vector_is_there()) {
+        add_means_avx2(members, count, codes);
+        return;
+    }
+#endif
+    add_means(members, count, codes);
 }
 
 /* One pair of predictor 3: l and d become the entries 2i and 2i + 1. */
@@ -120,7 +151,7 @@ uint32_t eens_joint_row(const eens_tensor *tensor, uint32_t member) {
 void eens_unpredict(const eens_tensor *tensor, uint32_t count, int8_t *codes) {
     switch (tensor->predictor) {
     case EENS_FIRST_MEMBER: add_first(tensor->copies, count, codes); break;
-    case EENS_RUNNING_MEAN: add_means(tensor->copies, count, codes); break;
+    case EENS_RUNNING_MEAN: undo_mean(tensor->copies, count, codes); break;
     case EENS_TRANSFORM: undo_transform(tensor->copies, count, codes); break;
     default: break; /* none */
     }

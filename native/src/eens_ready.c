@@ -57,26 +57,34 @@ uint32_t eens_ready_bytes(const eens_prefix *prefix, const eens_codes_ready *cod
     return (2u << code->width) + ((uint32_t)code->entry << code->index);
 }
 
-static uint32_t reversed(uint32_t word, uint32_t length) {
-    uint32_t mirrored = 0;
-    for (; length != 0; length--, word >>= 1) {
-        mirrored = mirrored << 1 | (word & 1);
-    }
-    return mirrored;
+uint32_t eens_ready_room(const eens_codes_ready *code) {
+    return (uint32_t)code->entry << code->index;
 }
 
-static void fill_singles(uint8_t *singles, uint32_t first, uint32_t step, uint32_t width,
-                         uint32_t value) {
-    uint16_t entry = (uint16_t)value;
-    for (uint32_t i = first; i < 1u << width; i += step) {
-        memcpy(singles + 2 * i, &entry, 2);
+/* Codewords as they lie in a stream, their first bit lowest: the one behind this one. A codeword and
+ * the same one with a 0 behind it are the same number. */
+static uint32_t next_word(uint32_t word, uint32_t length) {
+    uint32_t bit = 1u << length >> 1;
+    for (; (word & bit) != 0; bit >>= 1) {
+        word ^= bit;
     }
+    return word | bit;
 }
 
-/* words[l]: the next codeword of length l. */
-static eens_status build_singles(eens_length_reader *reader, const eens_prefix *prefix,
-                                 const eens_codes_ready *code, uint16_t *words,
-                                 uint8_t *singles) {
+static inline uint32_t single_at(const uint8_t *singles, uint32_t index) {
+    uint16_t single;
+    memcpy(&single, singles + (size_t)2 * index, 2);
+    return single;
+}
+
+static inline void put_single(uint8_t *singles, uint32_t index, uint32_t value) {
+    uint16_t single = (uint16_t)value;
+    memcpy(singles + (size_t)2 * index, &single, 2);
+}
+
+/* Each codeword where no bits follow it; words[l]: the next one of length l. */
+static eens_status put_words(eens_length_reader *reader, const eens_prefix *prefix,
+                             const eens_codes_ready *code, uint16_t *words, uint8_t *singles) {
     uint32_t shift = prefix->group == 1 ? 8 : 6;
     for (uint32_t symbol = 0; symbol < prefix->symbols; symbol++) {
         eens_status status = eens_lengths_next(reader, code->width);
@@ -85,12 +93,30 @@ static eens_status build_singles(eens_length_reader *reader, const eens_prefix *
         }
         uint32_t length = reader->length;
         if (length != 0) {
-            uint32_t first = reversed(words[length]++, length);
-            uint32_t value = length | said_of(prefix, symbol) << shift;
-            fill_singles(singles, first, 1u << length, code->width, value);
+            put_single(singles, words[length], length | said_of(prefix, symbol) << shift);
+            words[length] = (uint16_t)next_word(words[length], length);
         }
     }
     return EENS_OK;
+}
+
+/* A mask, where a branch would be taken as often as not. */
+static inline uint32_t all_if(bool condition) {
+    return 0u - (uint32_t)condition;
+}
+
+/* The numbers of one bit more are those of the bits below, where these hold a whole codeword, and
+ * there no other one begins. */
+static void repeat_words(uint32_t width, uint8_t *singles) {
+    for (uint32_t bits = 0; bits < width; bits++) {
+        uint8_t *more = singles + (2u << bits);
+        for (uint32_t i = 0; i < 1u << bits; i++) {
+            uint32_t single = single_at(singles, i);
+            uint32_t longer = single_at(more, i);
+            uint32_t repeats = all_if(longer == 0) & all_if((single & 63) <= bits);
+            put_single(more, i, longer | (single & repeats));
+        }
+    }
 }
 
 /* The codes of a symbol, the first one lowest. */
@@ -107,70 +133,151 @@ static uint64_t codes_of(const eens_codes_ready *code, uint32_t single) {
     return codes;
 }
 
-/* As many codes as lie in the bits of index, up to the most: at least one codeword. */
-static uint64_t group_at(const eens_codes_ready *code, const uint8_t *singles, uint32_t index) {
-    const uint32_t mask = (1u << code->width) - 1;
-    uint64_t codes = 0;
-    uint32_t length = 0;
-    uint32_t count = 0;
-    do {
-        uint16_t single;
-        memcpy(&single, singles + 2 * (index & mask), 2);
-        uint32_t more = single & 63u;
-        if (length + more > code->index) {
-            break;
-        }
-        codes |= codes_of(code, single) << 8 * count;
-        count += code->group;
-        length += more;
-        index >>= more;
-    } while (count + code->group <= code->most);
-    return code->entry == 4 ? length | codes << 6 | (uint64_t)count << 30
-                            : length | codes << 8 | (uint64_t)count << 56;
+/* Tables of groups, in 32 or 64 bits, are made step by step: of the codewords that lie in the bits of
+ * index first one, then several. A second table, the shorter one, tells the same of all numbers of
+ * bits below index: at 2^bits + i, what lies in so many bits i; 0 if that is nothing. So with bit 2^index
+ * above the bits of an entry, what follows it is found where they are shifted by its length. Groups
+ * that are not full end there, as nothing follows: so the place of what does follow is known. */
+EENS_ALWAYS_INLINE uint64_t entry_at(bool six, const uint8_t *table, uint32_t i) {
+    uint32_t narrow;
+    uint64_t wide;
+    if (six) {
+        memcpy(&wide, table + (size_t)8 * i, 8);
+        return wide;
+    }
+    memcpy(&narrow, table + (size_t)4 * i, 4);
+    return narrow;
 }
 
-static void build_groups(const eens_codes_ready *code, uint8_t *ready) {
-    uint8_t *groups = ready + (2u << code->width);
-    for (uint32_t i = 0; i < 1u << code->index; i++) {
-        uint64_t wide = group_at(code, ready, i);
-        uint32_t entry = (uint32_t)wide;
-        if (code->entry == 4) {
-            memcpy(groups + 4 * i, &entry, 4);
-        } else {
-            memcpy(groups + 8 * i, &wide, 8);
+EENS_ALWAYS_INLINE void put_entry(bool six, uint8_t *table, uint32_t i, uint64_t wide) {
+    uint32_t narrow = (uint32_t)wide;
+    if (six) {
+        memcpy(table + (size_t)8 * i, &wide, 8);
+    } else {
+        memcpy(table + (size_t)4 * i, &narrow, 4);
+    }
+}
+
+/* An entry and what follows it, whose codes have their place behind so many of its. */
+EENS_ALWAYS_INLINE uint64_t joined(bool six, uint64_t entry, uint64_t next, uint32_t codes) {
+    const uint64_t mask = six ? ((uint64_t)1 << 56) - 256 : (1u << 30) - 64;
+    return entry + (next & ~mask) + ((next & mask) << 8 * codes);
+}
+
+/* The first codewords, from the singles. */
+EENS_ALWAYS_INLINE void begin_groups(bool six, bool alone, const eens_codes_ready *code,
+                                     const uint8_t *singles, uint8_t *groups, uint8_t *shorter) {
+    const uint32_t size = 1u << code->width;
+    const uint32_t index = code->index;
+    const uint64_t group = alone ? 1 : code->group;
+    for (uint32_t i = 0; i < size; i++) {
+        uint32_t single = single_at(singles, i);
+        uint64_t codes = (alone ? single >> 8 : codes_of(code, single)) << (six ? 8 : 6);
+        uint64_t length = (single & 63) | (single == 0); /* should the storage have changed */
+        put_entry(six, groups, i, length | codes | group << (six ? 56 : 30));
+    }
+    for (uint32_t i = size; i < 1u << index; i++) {
+        put_entry(six, groups, i, entry_at(six, groups, i - size));
+    }
+    for (uint32_t bits = 0; bits < index; bits++) {
+        for (uint32_t i = 0; i < 1u << bits; i++) {
+            uint64_t entry = entry_at(six, groups, i);
+            uint64_t fits = 0u - (uint64_t)((entry & 63) <= bits);
+            put_entry(six, shorter, (1u << bits) + i, entry & fits);
         }
     }
+}
+
+/* What follows its entries, which hold so many codes if they are full. */
+EENS_ALWAYS_INLINE void extend(bool six, uint32_t codes, uint32_t index, const uint8_t *shorter,
+                               uint8_t *groups) {
+    for (uint32_t i = 0; i < 1u << index; i++) {
+        uint64_t entry = entry_at(six, groups, i);
+        uint64_t next = entry_at(six, shorter, ((1u << index) + i) >> (entry & 63));
+        put_entry(six, groups, i, joined(six, entry, next, codes));
+    }
+}
+
+/* The same in the shorter table, each entry before those that it follows. */
+EENS_ALWAYS_INLINE void extend_shorter(uint32_t index, uint8_t *shorter) {
+    for (uint32_t i = (1u << index) - 1; i != 0; i--) {
+        uint64_t entry = entry_at(true, shorter, i);
+        uint64_t next = entry_at(true, shorter, i >> (entry & 63));
+        put_entry(true, shorter, i, joined(true, entry, next, 1));
+    }
+}
+
+static void build_threes(const eens_codes_ready *code, uint8_t *ready, uint8_t *shorter) {
+    uint8_t *groups = ready + (2u << code->width);
+    begin_groups(false, true, code, ready, groups, shorter);
+    extend(false, 1, code->index, shorter, groups);
+    extend(false, 2, code->index, shorter, groups);
+}
+
+static void build_sixes(const eens_codes_ready *code, uint8_t *ready, uint8_t *shorter) {
+    uint8_t *groups = ready + (2u << code->width);
+    const uint32_t index = code->index;
+    if (code->group == 1) {
+        begin_groups(true, true, code, ready, groups, shorter);
+        extend(true, 1, index, shorter, groups);
+        extend_shorter(index, shorter);
+        extend(true, 2, index, shorter, groups);
+        extend(true, 4, index, shorter, groups);
+        return;
+    }
+    begin_groups(true, false, code, ready, groups, shorter);
+    switch (code->group) {
+    case 2:
+        extend(true, 2, index, shorter, groups);
+        extend(true, 4, index, shorter, groups);
+        break;
+    case 3: extend(true, 3, index, shorter, groups); break;
+    default: break;
+    }
+}
+
+/* Of more than one symbol. */
+static eens_status build_table(const eens_file *file, const eens_table *table,
+                               eens_prefix *prefix, const eens_codes_ready *code,
+                               uint8_t *ready) {
+    uint8_t *room = ready + code->stride;
+    eens_length_reader reader;
+    memset(ready, 0, (size_t)2 << code->width);
+    for (uint32_t length = 1, word = 0; length < EENS_COUNTS; length++) {
+        uint32_t count = prefix->counts[length];
+        prefix->counts[length] = (uint16_t)word;
+        for (; count != 0; count--) {
+            word = next_word(word, length);
+        }
+    }
+    eens_lengths_begin(&reader, file, table);
+    eens_status status = put_words(&reader, prefix, code, prefix->counts, ready);
+    if (status != EENS_OK) {
+        return status;
+    }
+    repeat_words(code->width, ready);
+    if (code->entry == 4) {
+        build_threes(code, ready, room);
+    } else if (code->entry == 8) {
+        build_sixes(code, ready, room);
+    }
+    return EENS_OK;
 }
 
 eens_status eens_prefix_build(const eens_file *file, const eens_table *table,
                               const eens_codes_ready *code, uint8_t *ready) {
-    eens_length_reader reader;
     eens_prefix prefix;
-    uint32_t size = 1u << code->width;
     eens_status status = eens_prefix_check(file, table, &prefix);
     if (status == EENS_OK && prefix.longest > code->width) { /* another table than before */
         status = EENS_ERR_TABLE;
     }
-    if (status != EENS_OK) {
-        return status;
+    if (status != EENS_OK || prefix.values != 1) {
+        return status == EENS_OK ? build_table(file, table, &prefix, code, ready) : status;
     }
-    if (prefix.values == 1) {
-        fill_singles(ready, 0, 1, code->width, said_of(&prefix, 0) << 8); /* symbol 0 is 0 */
-    } else {
-        /* Zeros are harmless entries, should the storage give other lengths this time. */
-        memset(ready, 0, 2 * size);
-        for (uint32_t length = 1, word = 0; length < EENS_COUNTS; length++) {
-            uint32_t count = prefix.counts[length];
-            prefix.counts[length] = (uint16_t)word;
-            word = 2 * (word + count);
-        }
-        eens_lengths_begin(&reader, file, table);
-        status = build_singles(&reader, &prefix, code, prefix.counts, ready);
+    for (uint32_t i = 0; i < 1u << code->width; i++) {
+        put_single(ready, i, said_of(&prefix, 0) << 8); /* symbol 0 is 0 */
     }
-    if (status == EENS_OK && code->entry != 0) {
-        build_groups(code, ready);
-    }
-    return status;
+    return EENS_OK;
 }
 
 #endif

@@ -40,6 +40,19 @@ static uint32_t take_code(const uint8_t *table, uint32_t width, eens_stream *bit
     return take_entry(table, width, bits) >> 8;
 }
 
+bool eens_take_one_value(const eens_codes_ready *code, const uint8_t *table, eens_part *of,
+                         int8_t *codes) {
+    uint16_t entry;
+    memcpy(&entry, table, 2);
+    if ((entry & 63) != 0) {
+        return false;
+    }
+    int8_t value = code->group == 1 ? (int8_t)(entry >> 8) : code->low;
+    memset(codes + of->begin, value, of->end - of->begin);
+    of->begin = of->end;
+    return true;
+}
+
 /* Groups of one part, near its end. */
 static void take_last_groups(const eens_codes_ready *code, const uint8_t *table, eens_part *of,
                              int8_t *codes) {
@@ -73,6 +86,9 @@ static bool take_four(const code_stream *stream, eens_part *parts) {
         return code->entry != 0
                    ? eens_take_rows(stream->job, code, stream->copy, parts, stream->codes)
                    : eens_take_classed(stream->job, code, stream->copy, parts, stream->codes);
+    }
+    if (eens_take_one_value(code, code->tables, &parts[0], stream->codes)) {
+        return true; /* the other parts likewise, one by one */
     }
     if (code->entry != 0) {
         const uint8_t *same = code->tables;
@@ -166,7 +182,7 @@ static eens_status take_part(const code_stream *stream, eens_part *of) {
         if (!take_symbols_classed(stream, of)) {
             return EENS_ERR_READ;
         }
-    } else {
+    } else if (!eens_take_one_value(stream->code, stream->code->tables, of, stream->codes)) {
         if (stream->code->entry != 0) {
             take_last_groups(stream->code, stream->code->tables, of, stream->codes);
         }

@@ -43,11 +43,14 @@ static bool next_stretch(const eens_job *job, const eens_codes_ready *code, uint
     }
 }
 
-/* The part has codes for a round, or its end has come; false: READ. */
+/* The part has codes for a round, or all of them have been taken; false: READ. */
 static bool go_on(const eens_job *job, const eens_codes_ready *code, uint32_t copy, uint32_t end,
                   eens_part *of, const uint8_t **table, int8_t *codes) {
-    while (of->end != end && !eens_can_take_groups(code, of)) {
+    while (eens_take_one_value(code, *table, of, codes) || !eens_can_take_groups(code, of)) {
         eens_take_last(code, *table, of, codes);
+        if (of->end == end) {
+            return true;
+        }
         if (!next_stretch(job, code, copy, end, of, table)) {
             return false;
         }

@@ -136,10 +136,16 @@ static size_t code_bytes(const eens_tensor *tensor) {
 static size_t coding_bytes(const eens_tensor *tensor, const eens_coding *coding) {
     bool has_classes = coding->classes.columns != 0;
     size_t strides = (size_t)coding->codes_ready[0].stride + coding->codes_ready[1].stride;
-    return coding->table_count * strides + code_bytes(tensor) +
-           eens_filter_bytes(&coding->filters[0]) + eens_filter_bytes(&coding->filters[1]) +
-           (has_classes ? EENS_CHUNK_BYTES + EENS_COLUMN_BYTES * (size_t)coding->classes.columns
-                        : 0);
+    size_t behind = code_bytes(tensor) + eens_filter_bytes(&coding->filters[0]) +
+                    eens_filter_bytes(&coding->filters[1]) +
+                    (has_classes ? EENS_CHUNK_BYTES +
+                                       EENS_COLUMN_BYTES * (size_t)coding->classes.columns
+                                 : 0);
+    for (uint32_t i = 0; i < 2; i++) { /* nothing else is there while tables are made */
+        size_t room = eens_ready_room(&coding->codes_ready[i]);
+        behind = behind > room ? behind : room;
+    }
+    return coding->table_count * strides + behind;
 }
 
 eens_status eens_coding_size(const eens_file *file, const eens_tensor *tensor, size_t *size) {
