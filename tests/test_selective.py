@@ -84,8 +84,8 @@ def test_a_prediction_decides_or_abstains():
 
 
 def test_the_class_axis_may_stand_anywhere_and_regression_decides_nothing():
-    members = np.moveaxis(np.stack([two_classes([0.9, 0.3]).reshape(1, 2, 2)] * 2), -1, 2)
-    np.testing.assert_array_equal(summarize(members, axis=2).decide(0.2), [[0, -1]])
-    np.testing.assert_array_equal(summarize(members, axis=2).decide(0.5), [[0, 1]])
+    members = np.moveaxis(np.stack([two_classes([0.9, 0.3, 0.6]).reshape(1, 3, 2)] * 2), -1, 2)
+    np.testing.assert_array_equal(summarize(members, axis=2).decide(0.2), [[0, -1, -1]])
+    np.testing.assert_array_equal(summarize(members, axis=2).decide(0.5), [[0, 1, 0]])
     with pytest.raises(DataError, match="only a classifier decides for a class; the task is reg"):
         summarize_regression(np.zeros((2, 3))).decide(0.5)

@@ -369,3 +369,17 @@ def test_the_surrogate_of_the_paper_trains_lambda_and_evaluates_exactly():
 def test_what_sharing_cannot_do_is_refused(options, members, message):
     with pytest.raises(MembersError, match=message):
         convert(torch.nn.Linear(16, 8), members=members, method="shared", **options)
+
+
+def test_a_lambda_below_zero_counts_as_zero_and_keeps_its_gradient():
+    digits = torch.randint(-8, 9, (4, 200), generator=torch.Generator().manual_seed(0)).float()
+    found = []
+    for value in (0.0, -0.7):
+        lam = torch.full((200,), value, requires_grad=True)
+        shared = share_digits(digits, lam)
+        torch.autograd.backward((shared * torch.linspace(-1, 1, 200)).square().sum())
+        found.append((shared.detach(), lam.grad))
+    (at_zero, slope), (below, other) = found
+    assert below.equal(at_zero)
+    assert other.equal(slope)
+    assert slope.any()
