@@ -35,6 +35,7 @@ def drawn(**options):
 
 
 FLOATS = np.zeros((2, 3), np.float32)
+FEW = np.zeros((1, 3), np.int8)
 
 REFUSED_TENSORS = [
     (tensor(""), "a tensor name has 1 to 1024 bytes of UTF-8, but '' has 0"),
@@ -57,7 +58,9 @@ REFUSED_TENSORS = [
     (grid(bits=1), "a code has 2 to 8 bits, not 1"),
     (grid(bits=9), "a code has 2 to 8 bits, not 9"),
     (grid(zero_point=128), "the zero point 128 is outside -128..127"),
+    (grid(zero_point=-129), "the zero point -129 is outside -128..127"),
     (grid(channel_axis=1), "the channel axis 1 is outside its 1 dimensions"),
+    (grid(channel_axis=-1), "the channel axis -1 is outside its 1 dimensions"),
     (grid(scale=np.ones(2, np.float32)), r"its scale is float32 of shape \(1,\), not float32 of"),
     (grid(scale=np.ones(2, np.float32), channel_axis=0), r"of shape \(1,\) or \(3,\), not float32"),
     (
@@ -86,6 +89,20 @@ REFUSED_TENSORS = [
     (drawn(parent_levels=128), "a draw has 1 to 127 parent levels and a key of 64 bits"),
     (drawn(parent_levels=0), "a draw has 1 to 127 parent levels"),
     (drawn(key=1 << 64), "a draw has 1 to 127 parent levels and a key of 64 bits"),
+    (drawn(key=-1), "a draw has 1 to 127 parent levels and a key of 64 bits"),
+    (
+        tensor(codes=np.zeros((2, 0), np.int8), coder="entropy"),
+        "it has no elements, so there is nothing for the coder entropy; use fixed",
+    ),
+    (tensor(method="joint", predictor="mean"), "the method joint needs the coder entropy"),
+    (
+        tensor(codes=FEW, method="joint", coder="entropy", predictor="mean"),
+        "joint takes every copy of 2 members or more, but there are 1 copies of 2 members",
+    ),
+    (
+        tensor(method="joint", coder="entropy", predictor="odd"),
+        "the predictor 'odd' is not none, first, mean or haar",
+    ),
     (replace(drawn(), grid=Grid(4, ONE, zero_point=1)), "have the zero point 0, not 1"),
     (replace(tensor(), codes=FLOATS), "codes come as NumPy int8, not float32"),
     (codes(-9, 3, bits=4), r"its codes lie in -9\.\.3, outside -8\.\.7"),
