@@ -122,3 +122,13 @@ def test_targets_never_broadcast() -> None:
     text = r"^targets must have the shape of the outputs, \(3, 1\), but have shape \(3,\)$"
     with pytest.raises(DataError, match=text):
         checked_targets(np.zeros(3), (3, 1))
+
+
+def test_sums_may_miss_one_and_values_pass_it_by_rounding_alone() -> None:
+    for wide, narrow in (([0.5, 0.491], [0.5, 0.489]), ([0.5, 0.509], [0.5, 0.511])):
+        checked_probabilities([wide], ("batch", "classes"), class_axis=1)
+        with pytest.raises(DataError, match=r"^probabilities must sum to 1 over the class axis 1"):
+            checked_probabilities([narrow], ("batch", "classes"), class_axis=1)
+    checked_probabilities([[1.0 + 5e-7]], ("batch", "labels"), class_axis=None)
+    with pytest.raises(DataError, match=r"^probabilities must lie in 0\.\.1, but lie in 1\.0000"):
+        checked_probabilities([[1.0 + 5e-6]], ("batch", "labels"), class_axis=None)

@@ -383,3 +383,27 @@ def test_a_lambda_below_zero_counts_as_zero_and_keeps_its_gradient():
     assert below.equal(at_zero)
     assert other.equal(slope)
     assert slope.any()
+
+
+def test_the_gradient_of_lambda_does_not_depend_on_a_level_that_is_dropped():
+    gradient, found = weights(seed=1), []
+    for options in ({"levels": 2}, {"lambda8": 5.5}):
+        weight = shared_weight(weights(), lambda4=1.5, grid="channel", **options)
+        (weight() * gradient).sum().backward()
+        found.append(weight.lambda4.grad)
+    assert torch.allclose(*found, rtol=1e-4)
+    assert found[0].any()
+
+
+def test_the_gradients_of_a_lambda_below_zero_are_those_at_zero():
+    found = []
+    for value in (0.0, -2.0):
+        weight = shared_weight(weights(), lambda8=5.5, grid="channel")
+        with torch.no_grad():
+            weight.lambda4.fill_(value)
+        (weight() * weights(seed=1)).sum().backward()
+        rate = weight.rate()
+        (slope,) = torch.autograd.grad(rate, weight.lambda4)
+        found.append((weight.lambda4.grad, rate.detach(), slope))
+    assert all(one.equal(other) for one, other in zip(*found, strict=True))
+    assert found[0][0].any()
