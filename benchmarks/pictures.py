@@ -98,7 +98,7 @@ def draw_decode(rows: Sequence[dict[str, Any]], path: Path) -> None:
     for number, way in enumerate(dict.fromkeys(map(way_at, compared))):
         width = 0.86 / len({way_at(row) for row in compared})
         places = [group - 0.43 + (number + 0.5) * width for group in range(len(entropies))]
-        color = _OURS if way == OURS_AT else _GREYS[2 * number - 1]
+        color = _OURS if way == OURS_AT else _GREYS[number]
         for threads, alpha in shades:
             heights = [speeds[way, entropy, threads] for entropy in entropies]
             name = way if threads == 1 else None

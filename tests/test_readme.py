@@ -94,6 +94,7 @@ def test_the_figures_of_the_benchmarks_are_those_that_were_saved():
         report.size_table(saved["sizes"]["ensembles"]),
         report.entropy_table(decoded),
         report.way_table(decoded),
+        report.trained_table(saved["decode"]["trained"]),
         report.encode_table(saved["encode"]["encode"]),
         report.instruction_table(saved["instructions"]["decode"]),
         report.start_table(saved["runtime"]["runtime"], networks=report.LARGE),
