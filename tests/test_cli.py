@@ -345,6 +345,7 @@ def test_a_damaged_file_exits_with_1_and_says_what_is_wrong(encoded, tmp_path, c
         code, _, err = run(capsys, command, path)
         assert code == 1
         assert text in err
+        assert str(path) in err
         assert len(err.splitlines()) == 1
 
 

@@ -32,12 +32,12 @@ def _inspect(options: argparse.Namespace) -> None:
     from edgeens.container.sizes import measure
     from edgeens.decoder import Container
 
-    data = Path(options.file).read_bytes()
-    sizes, needs = measure(data), footprint(data)
-    if options.json:
-        print(json.dumps(asdict(sizes) | {"microcontroller": asdict(needs)}))
-        return
-    with Container.open(options.file) as container:
+    with Container.open(options.file) as container:  # first: its errors name the file
+        data = Path(options.file).read_bytes()
+        sizes, needs = measure(data), footprint(data)
+        if options.json:
+            print(json.dumps(asdict(sizes) | {"microcontroller": asdict(needs)}))
+            return
         print(show.inspection(sizes, container.workspace_bytes, needs))
 
 
