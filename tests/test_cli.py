@@ -246,15 +246,16 @@ def test_a_wrong_call_exits_with_2_and_says_why(capsys, arguments, text):
 
 
 def test_a_folder_in_the_place_of_an_output_file_is_named(encoded, tmp_path, capsys):
-    (tmp_path / "folder").mkdir()
+    folder = tmp_path / "folder.onnx"
+    folder.mkdir()
     np.save(tmp_path / "x.npy", np.load(DATA)["x"][:2])
     for call in (
         ["encode", *MEMBERS],
         ["run", encoded, "--input", tmp_path / "x.npy"],
         ["export", encoded],
     ):
-        code, _, err = run(capsys, *call, "-o", tmp_path / "folder")
-        assert (code, err) == (1, f"edgeens: {tmp_path / 'folder'}: Is a directory\n")
+        code, _, err = run(capsys, *call, "-o", folder)
+        assert (code, err) == (1, f"edgeens: {folder}: Is a directory\n")
 
 
 @pytest.mark.parametrize("option", [[], ["--npz"]])
