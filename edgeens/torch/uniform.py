@@ -54,7 +54,9 @@ class UniformWeight(MemberWeight):
 
     def rate(self) -> torch.Tensor | None:
         """Bits that an entropy coder needs for the codes of a member; see `code_bits`."""
-        scale = fit_scale(self.values.detach(), bits=self.bits, grid=self.grid)
+        # The scale has its gradient here: were the largest weight to shrink for its own bits alone,
+        # the grid would become finer, and all other codes longer.
+        scale = fit_scale(self.values, bits=self.bits, grid=self.grid)
         return code_bits(self.values / scale, bits=self.bits).sum() / len(self.values)
 
     @torch.no_grad()
