@@ -101,8 +101,8 @@ def test_a_rate_that_is_minimised_leaves_fewer_bits(grid):
 
 @GRIDS
 def test_the_largest_weight_is_not_pulled_in_for_its_own_bits(grid):
-    values = torch.tensor([0.0] * 40 + [0.1, -0.1] * 15 + [0.87] * 3 + [1.0])
-    weight = UniformWeight(values.reshape(1, 1, 74), bits=4, grid=grid)
+    values = torch.tensor([0.0] * 4000 + [0.1, -0.1] * 1500 + [0.87] * 3 + [1.0])
+    weight = UniformWeight(values.reshape(1, 1, 7004), bits=4, grid=grid)
     weight.rate().backward()
     # The code 6 would cost it less than 7. But on a finer grid the small ones would lie farther
     # from the code 0, which costs least: so descent enlarges it.

@@ -55,8 +55,13 @@ class UniformWeight(MemberWeight):
     def rate(self) -> torch.Tensor | None:
         """Bits that an entropy coder needs for the codes of a member; see `code_bits`."""
         # The scale has its gradient here: were the largest weight to shrink for its own bits alone,
-        # the grid would become finer, and all other codes longer.
+        # the grid would become finer, and all other codes longer. It is made smaller, as for a
+        # learned step (Esser et al., "Learned step size quantization", 2020): it is the sum over
+        # all weights, which one weight cannot balance with what it is worth to the task.
         scale = fit_scale(self.values, bits=self.bits, grid=self.grid)
+        held = scale.detach()
+        most = (1 << (self.bits - 1)) - 1
+        scale = held + (scale - held) * (scale.numel() / self.values.numel() / most) ** 0.5
         return code_bits(self.values / scale, bits=self.bits).sum() / len(self.values)
 
     @torch.no_grad()
