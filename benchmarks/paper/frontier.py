@@ -27,7 +27,7 @@ _UNIFORM = (
 )
 _RATED = tuple(
     Way(f"uniform, 4 bits, rate {rate}", "rated", "uniform", {"bits": 4, "grid": "tensor"}, rate)
-    for rate in (0.005, 0.02)
+    for rate in (0.02,)
 )
 _FIXED = (
     Way(
