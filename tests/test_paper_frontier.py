@@ -88,7 +88,7 @@ def test_ways_are_compared_with_uniform_grids_of_their_size_by_interpolation():
 def test_four_members_take_1_3_bits_within_one_percent_of_float32():
     saved = json.loads((RESULTS / "frontier.json").read_text())
     for recipe in saved["titles"]:
-        way = chosen_way(saved, recipe, "uniform")
+        way = chosen_way(saved, recipe, "rated")
         ways = by_way(saved, recipe)
         assert fmean(each["bits_mw"] for each in ways[way].values()) <= 1.3, recipe
         assert fmean(ratios(ways[way], ways["float32"], "test")) <= 1.01, recipe
