@@ -15,7 +15,7 @@ from benchmarks.early_exit import measure_early_exit
 from benchmarks.ensembles import Recipe
 from benchmarks.networks import Network, make_network, member_files
 from benchmarks.runtime import Worker, measure_runtime
-from benchmarks.runtime_ways import BASE, COMPACT, MEAN, RESIDENT, STREAMING, WAYS
+from benchmarks.runtime_ways import BASE, COMPACT, MEAN, OPTIMIZED, RESIDENT, STREAMING, WAYS
 from edgeens.encoder import encode
 from edgeens.errors import DataError, EdgeensError
 from tests import onnx_graphs as graphs
@@ -154,6 +154,11 @@ def test_the_saved_figures_keep_the_bounds_of_the_design():
         if (row["network"], row["members"], row["way"]) == ("VGG11", 4, RESIDENT)
     ]
     assert start <= 0.6
+    for row in rows:
+        if row["way"] == RESIDENT:
+            assert row["latency"] <= 1.3
+        if row["way"] == OPTIMIZED:
+            assert row["latency"] <= (1.07 if row["network"] == "CNN" else 1.05)
 
 
 def test_a_process_that_fails_is_named(cache, capfd):
