@@ -196,6 +196,19 @@ def test_the_objective_is_what_training_each_member_alone_would_minimise():
     assert float(loss) == pytest.approx(float(value) / 2)
 
 
+def test_the_objective_counts_the_rate_as_often_as_the_loss():
+    model = members_from_modules([nn.Linear(64, 4) for _ in range(2)], method="uniform", bits=4)
+    x, labels = torch.rand(6, 64), torch.tensor([0, 1, 2, 3, 0, 1]).expand(2, 6)
+    model.eval()
+    with torch.no_grad():
+        plain, _ = Objective(model, rate=0.0, autocast=None)(x, labels)
+        rated, loss = Objective(model, rate=0.5, autocast=None)(x, labels)
+        rate = float(model.regularizer())
+    assert 2 < rate < 4  # bits a weight of 4 bits
+    assert float(rated - plain) == pytest.approx(2 * 0.5 * rate, rel=1e-5)
+    assert float(loss) == pytest.approx(float(plain) / 2)  # the log has the cross-entropy alone
+
+
 def test_a_device_that_is_not_there_is_refused():
     message = r"^there is no device 'warp' here \(.*leave out --device$"
     with pytest.raises(DataError, match=message), joined("warp"):

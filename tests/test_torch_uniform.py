@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from edgeens.quantize.grid import dequantize, fit_grid, quantize  # noqa: E402
 from edgeens.torch.batch_ensemble import BatchEnsembleWeight  # noqa: E402
-from edgeens.torch.uniform import UniformWeight, code_bits  # noqa: E402
+from edgeens.torch.uniform import UniformWeight, code_bits, fit_scale  # noqa: E402
 
 pytestmark = pytest.mark.torch
 GRIDS = pytest.mark.parametrize("grid", ["tensor", "channel"])
@@ -86,6 +86,11 @@ def test_the_bits_between_two_codes_lead_to_the_more_frequent_one():
     assert torch.count_nonzero(places.grad) == 1
 
 
+def test_a_code_that_nothing_has_costs_as_if_half_a_weight_had_it():
+    bits = code_bits(torch.tensor([0.0] * 14 + [3.0, 2.5001]), bits=4)  # 14 zeros, 2 threes
+    assert bits[-1].item() == pytest.approx((np.log2(16 / 2) + np.log2(16 / 0.5)) / 2, rel=1e-3)
+
+
 @GRIDS
 def test_a_rate_that_is_minimised_leaves_fewer_bits(grid):
     weight = UniformWeight(weights(), bits=4, grid=grid)
@@ -107,6 +112,25 @@ def test_the_largest_weight_is_not_pulled_in_for_its_own_bits(grid):
     # The code 6 would cost it less than 7. But on a finer grid the small ones would lie farther
     # from the code 0, which costs least: so descent enlarges it.
     assert weight.values.grad[0, 0, -1] < 0
+
+
+@GRIDS
+def test_the_gradient_of_the_scale_is_that_of_a_learned_step(grid):
+    values = weights()
+
+    def gradient(scale_of):
+        held = values.clone().requires_grad_()
+        (code_bits(held / scale_of(held), bits=4).sum() / len(held)).backward()
+        return held.grad
+
+    none = gradient(lambda held: fit_scale(held.detach(), bits=4, grid=grid))
+    whole = gradient(lambda held: fit_scale(held, bits=4, grid=grid))
+    assert not torch.allclose(none, whole)
+    weight = UniformWeight(values.clone(), bits=4, grid=grid)
+    weight.rate().backward()
+    of_a_scale = values.numel() if grid == "tensor" else values[:, 0].numel()
+    expected = none + (whole - none) / (of_a_scale * 7) ** 0.5
+    torch.testing.assert_close(weight.values.grad, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_rate_of_batchensemble_is_that_of_its_matrix():

