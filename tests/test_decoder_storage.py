@@ -27,7 +27,8 @@ RNG = np.random.default_rng(3)
 CODES = RNG.integers(-100, 101, (3, 70, 900)).astype(np.int8)
 
 # Decodes a file again and again while another thread cuts it off, and restores it. Prints how many
-# calls gave the right answer, and how many the error.
+# calls gave the right answer, and how many the error. A system may show a reader zeros where it is
+# just cutting: then the error is the checksum's.
 CUTTING = """
 import os, random, sys, threading
 import numpy as np
@@ -46,6 +47,7 @@ def cut():
         os.pwrite(descriptor, data, 0)
 
 right = refused = 0
+errors = "the file was cut off while it was open", "checksum mismatch in a block"
 with Container.open(path) as container:
     cutter = threading.Thread(target=cut)
     cutter.start()
@@ -55,8 +57,8 @@ with Container.open(path) as container:
                 assert np.array_equal(container.decode("w", as_="int8"), expected)
                 right += 1
             except FormatError as error:
-                assert f"{path}: the file was cut off while it was open" in str(error), error
-                refused += 1
+                assert path in str(error) and any(said in str(error) for said in errors), error
+                refused += errors[0] in str(error)
     finally:
         stop.set()
         cutter.join()
