@@ -28,7 +28,7 @@ DTYPES: Final = {
 }
 NUMPY_DTYPES: Final = dict(DTYPES.values())
 METHODS: Final = ("raw", "plain", "shared", "joint", "drawn")
-CODERS: Final = ("fixed", "entropy", "filtered")
+CODERS: Final = ("fixed", "entropy", "filtered", "split")
 PREDICTORS: Final = ("none", "first", "mean", "haar")
 DIGITS: Final = ("none", "balanced", "planes")
 PROFILES: Final = ("desktop", "mcu")
@@ -45,7 +45,7 @@ class TensorInfo:
         shape: of one member's tensor.
         dtype: type of a decoded value, by its ONNX name in lower case.
         method: "raw", "plain", "shared", "joint" or "drawn".
-        coder: "fixed", "entropy" or "filtered".
+        coder: "fixed", "entropy", "filtered" or "split".
         bits: width of a code, 2 to 8; 0 for exact values.
         predictor: for joint: "first", "mean" or "haar"; else "none".
         digits: "none", "balanced" or "planes".

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 
 MAGIC: Final = b"\x8aEENS\r\n\x1a"
 MAJOR: Final = 1
-MINOR: Final = 2  # the newest minor version; a file has that of its newest coder
-MINOR_OF_CODERS: Final = {"fixed": 0, "entropy": 1, "filtered": 2}
+MINOR: Final = 3  # the newest minor version; a file has that of its newest coder
+MINOR_OF_CODERS: Final = {"fixed": 0, "entropy": 1, "filtered": 2, "split": 3}
 BYTE_ORDER: Final = 0x0A0B0C0D
 
 # (S3)
@@ -65,11 +65,15 @@ SETS: Final = 8  # or one
 MAX_LAG: Final = 65_535
 FILTER_UNIT: Final = 64  # a weight of 1
 
+# (S5.5), (S10.5)
+LOW_BITS: Final = 4  # the kind of the table
+MAX_LOW_BITS: Final = 6
+
 PROFILES: Final = {"desktop": 0, "mcu": 1}
 BLOCK_LIMITS: Final = {"desktop": 1 << 20, "mcu": 4096}
 
 METHODS: Final = {"raw": 0, "plain": 1, "shared": 2, "joint": 3, "drawn": 4}
-CODERS: Final = {"fixed": 0, "entropy": 1, "filtered": 2}
+CODERS: Final = {"fixed": 0, "entropy": 1, "filtered": 2, "split": 3}
 PREDICTORS: Final = {"none": 0, "first": 1, "mean": 2, "haar": 3}
 DIGITS: Final = {"none": 0, "balanced": 1, "planes": 2}
 
