@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgeens.container.layout import LENGTH_LIMITS, PARTS, PARTS_FROM, PROFILES, Status
+from edgeens.container.layout import (
+    LENGTH_LIMITS,
+    PARTS,
+    PARTS_FROM,
+    PROFILES,
+    Status,
+    ceil8,
+)
 from edgeens.container.reference_bits import BitStream, refuse
 from edgeens.container.reference_tables import StoredCode, StoredFilter, TensorTables
 
@@ -15,10 +22,10 @@ from edgeens.container.reference_tables import StoredCode, StoredFilter, TensorT
 def decode_stream(
     stream: bytes, n: int, tables: TensorTables, *, profile: int, copy: int, first: int, later: bool
 ) -> list[int]:
-    """The codes of one code stream (S10.1).
+    """The codes of one lane (S10.2), or the residuals of one code stream of joint (S10.3).
 
     Args:
-        stream: its bytes.
+        stream: its bytes; with coder split, the low bits first.
         n: positions in the block.
         tables: of the tensor.
         profile: of the file.
@@ -26,6 +33,29 @@ def decode_stream(
         first: the block's first position in the tensor.
         later: whether it is a stream of residuals after the first.
     """
+    positions = range(first, first + n)
+    widths = [tables.low_bits_at(copy, position, first=not later) for position in positions]
+    low_size = ceil8(sum(widths))
+    low = _low_bits(stream[:low_size], widths)
+    table_of = [tables.code_at(copy, position, first=not later) for position in positions]
+    high = _numbers(stream[low_size:], table_of, profile=profile)
+    numbers = [_i8((h << width) + rest) for h, width, rest in zip(high, widths, low, strict=True)]
+    if tables.filters:
+        return _unfiltered(numbers, tables.filters[-1 if later else 0], first)
+    return numbers
+
+
+def _low_bits(stream: bytes, widths: Sequence[int]) -> list[int]:
+    """The low bits of each position, 0 where their width is 0 (S10.5)."""
+    bits = BitStream(stream)
+    low = [bits.take(width) for width in widths]
+    bits.close()
+    return low
+
+
+def _numbers(stream: bytes, table_of: Sequence[StoredCode], *, profile: int) -> list[int]:
+    """The numbers of one code stream, of which each position has its own table (S10.1)."""
+    n = len(table_of)
     most = next(PARTS[name] for name, number in PROFILES.items() if number == profile)
     parts = most if n >= PARTS_FROM else 1
     length = n if parts == 1 else 12 * -(-n // 48)
@@ -36,18 +66,15 @@ def decode_stream(
     if start + sum(sizes) > len(stream):
         refuse(Status.BLOCK_CONTENT, f"parts of {sizes} bytes and more in {len(stream)}")
     sizes.append(len(stream) - start - sum(sizes))
-    codes: list[int] = []
+    numbers: list[int] = []
     for part, size in enumerate(sizes):
         bits = BitStream(stream[start : start + size])
         start += size
         end = min(n, (part + 1) * length)
-        while len(codes) < end:
-            table = tables.code_at(copy, first + len(codes), first=not later)
-            codes += _group(bits, table, end - len(codes))
+        while len(numbers) < end:
+            numbers += _group(bits, table_of[len(numbers)], end - len(numbers))
         bits.close()
-    if tables.filters:
-        return _unfiltered(codes, tables.filters[-1 if later else 0], first)
-    return codes
+    return numbers
 
 
 def _unfiltered(residuals: Sequence[int], table: StoredFilter, first: int) -> list[int]:

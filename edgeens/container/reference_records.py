@@ -35,7 +35,8 @@ from edgeens.container.reference_bits import refuse
 from edgeens.container.reference_tables import Table, TensorTables, tensor_tables
 
 RAW, PLAIN, SHARED, JOINT, DRAWN = range(5)  # (S4.3)
-FIXED, ENTROPY, FILTERED = 0, 1, 2
+FIXED, ENTROPY, FILTERED, SPLIT = range(4)  # (S4)
+DESKTOP = 0  # (S3)
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,13 @@ def _check_record(record: TensorRecord, header: Header, where: str) -> None:
         product *= dim
         need(dim <= MAX_ELEMENTS and product <= MAX_ELEMENTS, f"the shape is {record.shape}")
     known("method", range(5))
-    known("coder", range(3))
+    known("coder", range(4))
     need(record.bits in (0, *range(2, 9)), f"bits is {record.bits}")
     known("predictor", range(4))
     known("digits", range(3))
     method = record.method
     need(method != RAW or record.coder == FIXED, "raw with codewords")
-    need(method != SHARED or record.coder != FILTERED, "shared with the coder filtered")
+    need(method != SHARED or record.coder in (FIXED, ENTROPY), f"shared, coder {record.coder}")
     widths = {RAW: (0, 8), SHARED: (8,)}.get(method, range(2, 9))
     need(record.bits in widths, f"bits is {record.bits}")
     dtype = DTYPE_NAMES[record.dtype]
@@ -158,6 +159,8 @@ def _check_record(record: TensorRecord, header: Header, where: str) -> None:
     tables = (record.first_table, record.table_count)
     need(record.coder != FIXED or tables == (0, 0), f"tables {tables} for the coder fixed")
     need(record.coder != FILTERED or header.minor >= 2, f"filtered in version 1.{header.minor}")
+    need(record.coder != SPLIT or header.minor >= 3, f"split in version 1.{header.minor}")
+    need(record.coder != SPLIT or header.profile == DESKTOP, "split in the mcu profile")
     need(sum(tables) <= header.table_count, f"tables {tables} of {header.table_count}")
     need(method == DRAWN or record.key == 0, f"key is {record.key}")
     positions = record.block_positions

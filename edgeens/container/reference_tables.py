@@ -13,8 +13,10 @@ from edgeens.container.layout import (
     CODERS,
     FILTER,
     LENGTH_LIMITS,
+    LOW_BITS,
     MAX_CLASS_TABLES,
     MAX_GROUP,
+    MAX_LOW_BITS,
     MAX_SYMBOLS,
     MCU_TABLES,
     METHODS,
@@ -59,6 +61,14 @@ class StoredClasses:
 
 
 @dataclass(frozen=True)
+class StoredBody:
+    """A table of kind 3 or 4 (S5.4, S5.5), which is read with the tensor that names it."""
+
+    kind: int
+    body: bytes
+
+
+@dataclass(frozen=True)
 class StoredFilter:
     """A table of kind 3 (S5.4): columns, lags, the weights of each set, each column's set."""
 
@@ -70,14 +80,15 @@ class StoredFilter:
 
 @dataclass(frozen=True)
 class TensorTables:
-    """The tables of one tensor (S5.3, S5.4).
+    """The tables of one tensor (S5.3 to S5.5).
 
     Attributes:
-        filters: of the first stream and of the others; empty without.
         first, others: prefix codes by class; the others are those of a joint tensor's streams
             after the first, else the same.
         columns: class of each column; empty without classes.
         rows: class of each row, by copy.
+        filters: of the first stream and of the others; empty without.
+        first_low_bits, other_low_bits: of each prefix code; empty without coder split.
     """
 
     first: tuple[StoredCode, ...]
@@ -85,18 +96,27 @@ class TensorTables:
     columns: tuple[int, ...] = ()
     rows: tuple[tuple[int, ...], ...] = ()
     filters: tuple[StoredFilter, ...] = ()
+    first_low_bits: tuple[int, ...] = ()
+    other_low_bits: tuple[int, ...] = ()
 
     def code_at(self, copy: int, position: int, *, first: bool) -> StoredCode:
-        """The table of the position *position* of the tensor in *copy* (S5.2, S5.3)."""
+        """The prefix code of the position *position* of the tensor in *copy* (S5.2, S5.3)."""
         codes = self.first if first else self.others
+        return codes[self._table_at(copy, position)]
+
+    def low_bits_at(self, copy: int, position: int, *, first: bool) -> int:
+        """The width of the field of low bits at that position (S5.5)."""
+        low_bits = self.first_low_bits if first else self.other_low_bits
+        return low_bits[self._table_at(copy, position)] if low_bits else 0
+
+    def _table_at(self, copy: int, position: int) -> int:
         if not self.columns:
-            return codes[0]
+            return 0
         row, column = divmod(position, len(self.columns))
-        return codes[min(self.rows[copy][row] + self.columns[column], len(codes) - 1)]
+        return min(self.rows[copy][row] + self.columns[column], len(self.first) - 1)
 
 
-# A filter is read with the tensor that names it.
-Table = StoredCode | StoredClasses | bytes | None
+Table = StoredCode | StoredClasses | StoredBody | None
 
 
 def open_tables(tables: bytes, header: Header) -> tuple[Table, ...]:
@@ -125,8 +145,8 @@ def open_tables(tables: bytes, header: Header) -> tuple[Table, ...]:
             opened.append(_open_code(body, header, f"table {number}"))
         elif kind == CLASSES:
             opened.append(_open_classes(body, f"table {number}"))
-        elif kind == FILTER:
-            opened.append(body)
+        elif kind in (FILTER, LOW_BITS):
+            opened.append(StoredBody(kind, body))
         else:
             opened.append(None)
     return tuple(opened)
@@ -212,21 +232,24 @@ def _open_filter(body: bytes, elements: int, where: str) -> StoredFilter:
 def tensor_tables(
     record: TensorRecord, tables: Sequence[Table], where: str, *, profile: int
 ) -> TensorTables:
-    """The tables that a record names (S5.3, S5.4), for step 7.2."""
+    """The tables that a record names (S5.3 to S5.5), for step 7.2."""
 
     def need(holds: bool, what: str) -> None:
         if not holds:
             refuse(Status.RECORD, f"{where}: {what}")
 
     joint = record.method == METHODS["joint"]
-    named = tables[record.first_table : record.first_table + record.table_count]
+    split = record.coder == CODERS["split"]
+    named = list(tables[record.first_table : record.first_table + record.table_count])
+    low_bits = b""
+    if split:
+        need(_kind_first(named) == LOW_BITS, "it does not begin with its low bits")
+        low_bits = _take_body(named)
     filters: list[StoredFilter] = []
-    if record.coder == CODERS["filtered"]:
-        count = 2 if joint else 1
-        bodies = [table for table in named[:count] if isinstance(table, bytes)]
-        need(len(bodies) == count, "it does not begin with its filters")
-        filters = [_open_filter(body, record.elements, where) for body in bodies]
-        named = named[count:]
+    if record.coder == CODERS["filtered"] or (split and _kind_first(named) == FILTER):
+        for _ in range(2 if joint else 1):
+            need(_kind_first(named) == FILTER, "a filter is missing")
+            filters.append(_open_filter(_take_body(named), record.elements, where))
     classes = named[0] if named and isinstance(named[0], StoredClasses) else None
     codes = [table for table in named if isinstance(table, StoredCode)]
     need(len(codes) == len(named) - (classes is not None), "it names a table of another kind")
@@ -238,19 +261,63 @@ def tensor_tables(
     small = profile == PROFILES["mcu"]
     need(not small or len(codes) <= MCU_TABLES, f"in the mcu profile it names {len(codes)} codes")
     need(classes is None or all(code.group == 1 for code in codes), "classes, and groups of codes")
-    first, others = tuple(codes[:count]), tuple(codes[-count:])
-    if classes is None:
-        return TensorTables(first, others, filters=tuple(filters))
+    of_columns: tuple[int, ...] = ()
+    of_rows: tuple[tuple[int, ...], ...] = ()
+    if classes is not None:
+        of_columns, of_rows = _tensor_classes(record, classes, where)
+    if split:
+        _check_low_bits(low_bits, len(codes), count, where)
+        need(not any(of_columns), "low bits, and columns of a class that is not 0")
+    return TensorTables(
+        first=tuple(codes[:count]),
+        others=tuple(codes[-count:]),
+        columns=of_columns,
+        rows=of_rows,
+        filters=tuple(filters),
+        first_low_bits=tuple(low_bits[:count]),
+        other_low_bits=tuple(low_bits[-count:]),
+    )
+
+
+def _kind_first(named: Sequence[Table]) -> int | None:
+    """The kind of the first of the tables that are left, if it is read only now."""
+    return named[0].kind if named and isinstance(named[0], StoredBody) else None
+
+
+def _take_body(named: list[Table]) -> bytes:
+    """The body of the first of the tables that are left, which is taken from them."""
+    first = named.pop(0)
+    assert isinstance(first, StoredBody)
+    return first.body
+
+
+def _tensor_classes(
+    record: TensorRecord, classes: StoredClasses, where: str
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    """The classes of the columns, and of the rows by copy (S5.2)."""
     copies = 1 if record.method == METHODS["drawn"] else record.copies
     columns, rows, body = classes.columns, classes.rows, classes.body
-    need(columns * rows == record.elements, f"{rows} rows of {columns} columns")
+    if columns * rows != record.elements:
+        refuse(Status.RECORD, f"{where}: {rows} rows of {columns} columns")
     after_columns = 8 + ceil8(3 * columns)
     size = after_columns + ceil8(3 * copies * rows)
-    need(len(body) == size, f"{len(body)} bytes of classes, not {size}")
+    if len(body) != size:
+        refuse(Status.RECORD, f"{where}: {len(body)} bytes of classes, not {size}")
     of_columns = BitStream(body[8:after_columns], Status.RECORD)
     of_rows = BitStream(body[after_columns:], Status.RECORD)
     column_classes = tuple(of_columns.take(3) for _ in range(columns))
     row_classes = tuple(tuple(of_rows.take(3) for _ in range(rows)) for _ in range(copies))
     of_columns.close()
     of_rows.close()
-    return TensorTables(first, others, column_classes, row_classes, tuple(filters))
+    return column_classes, row_classes
+
+
+def _check_low_bits(low_bits: bytes, codes: int, count: int, where: str) -> None:
+    """Those of *codes* prefix codes, *count* in a set (S5.5)."""
+    if len(low_bits) != codes:
+        refuse(Status.RECORD, f"{where}: {len(low_bits)} low bits of {codes} prefix codes")
+    if any(each > MAX_LOW_BITS for each in low_bits):
+        refuse(Status.RECORD, f"{where}: the low bits {list(low_bits)}")
+    for of_set in (low_bits[:count], low_bits[count:]):
+        if len(set(of_set) - {0}) > 1:
+            refuse(Status.RECORD, f"{where}: low bits of several widths in {list(of_set)}")
