@@ -22,6 +22,7 @@ from tests.vector_ensembles import REWORKED, good, reworked
 from tests.vector_entropy import good as good_entropy
 from tests.vector_faults import faults
 from tests.vector_filtered import good as good_filtered
+from tests.vector_split import by_hand
 
 VECTORS = Path(__file__).parent / "vectors"
 
@@ -30,7 +31,7 @@ def vectors() -> dict[str, bytes]:
     """Every file below tests/vectors, by its path."""
     ensembles = {**good(), **good_entropy(), **good_filtered()}
     files = {name: serialise(ensemble) for name, ensemble in ensembles.items()}
-    for name, (ensemble, data) in good_codings().items():
+    for name, (ensemble, data) in {**good_codings(), **by_hand()}.items():
         ensembles[name], files[name] = ensemble, data
     expected = {name: expectation(ensemble) for name, ensemble in ensembles.items()}
     made = reworked(files)

@@ -20,6 +20,7 @@ from tests.make_vectors import vectors
 from tests.vector_blocks import put, shared_block
 from tests.vector_faults import damaged
 from tests.vector_records import BALANCED
+from tests.vector_split_faults import split_base
 
 ROOT = Path(__file__).parents[1]
 VECTORS = ROOT / "tests" / "vectors"
@@ -45,7 +46,7 @@ def test_the_vectors_are_those_that_make_vectors_writes():
 
 
 def test_the_vectors_stay_small():
-    assert sum(path.stat().st_size for path in VECTORS.rglob("*") if path.is_file()) < 500_000
+    assert sum(path.stat().st_size for path in VECTORS.rglob("*") if path.is_file()) < 600_000
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
@@ -171,3 +172,11 @@ def test_the_block_that_the_faults_start_from_is_good(reader):
     container = reader(damaged(put(BALANCED, shared_block()), [BALANCED]))
     with pytest.raises(FormatError, match=Status.DIGEST.sentence):
         container.verify()
+
+
+@pytest.mark.parametrize("reader", [read_container, Container.from_bytes])
+def test_the_file_that_the_faults_of_split_start_from_is_good(reader):
+    """Its low bits and codewords are those that the faults change."""
+    container = reader(split_base().build())
+    container.verify()
+    assert {record.coder for record in read_container(split_base().build()).records} == {3}

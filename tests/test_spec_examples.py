@@ -19,6 +19,7 @@ from edgeens.decoder import Container
 ROOT = Path(__file__).parents[1]
 SPEC = (ROOT / "docs" / "SPEC.md").read_text()
 WORKED = (ROOT / "tests" / "vectors" / "good" / "worked.eens").read_bytes()
+SPLIT = (ROOT / "tests" / "vectors" / "good" / "split_codings.eens").read_bytes()
 CODE, FILTER, HAAR = range(3)  # the tensors of the file
 
 
@@ -135,3 +136,25 @@ def test_the_filtered_rows_of_the_specification_are_those_of_the_decoders(stored
     assert codes(FILTER).tolist() == [rows["v"]]
     for residual, total, v in zip(rows["residual"], rows["sum + 32"], rows["v"], strict=True):
         assert (residual + total // 64 - v) % 256 == 0
+
+
+def test_the_low_bits_of_the_specification_are_those_of_the_decoders():
+    example = re.search(
+        r"low_bits (\d), the codes (.*?) have the h (.*?) and\nthe fields (.*?): the low bits are "
+        r"the byte (\d+)\.",
+        section("10.5"),
+    )
+    (width,), stated, high, fields, (byte,) = map(numbers, example.groups())
+    file = read_container(SPLIT)
+    tensor = file.tensors[0]
+    assert tensor.tables.first_low_bits == (width,)
+    fast = Container.from_bytes(SPLIT).decode(tensor.name, as_="int8")
+    assert fast.tolist() == file.decode_codes(0).tolist() == [stated]
+    start, end, _ = tensor.blocks[0]
+    assert SPLIT[start + 8] == byte == sum(field << width * i for i, field in enumerate(fields))
+    # Without its table of low bits the tensor's code stream is of the h.
+    tables = TensorTables(tensor.tables.first, tensor.tables.others)
+    options = {"profile": 0, "copy": 0, "first": 0, "later": False}
+    assert decode_stream(SPLIT[start + 9 : end], len(high), tables, **options) == high
+    for code, h, field in zip(stated, high, fields, strict=True):
+        assert code == (h << width) + field

@@ -18,10 +18,11 @@ from edgeens.decoder import Container
 from edgeens.errors import FormatError
 from tests.damage import Draft, resealed
 from tests.vector_faults import base
+from tests.vector_split_faults import split_base
 
 VECTORS = Path(__file__).parent / "vectors"
 # Small files of every method, to be damaged.
-FILES = [base().build()] + [
+FILES = [base().build(), split_base().build()] + [
     (VECTORS / "good" / f"{name}.eens").read_bytes()
     for name in (
         "walk",
@@ -115,7 +116,7 @@ def test_a_damaged_head_under_a_right_checksum_gives_both_the_same(data, edits):
 
 
 @settings(max_examples=400)
-@given(st.sampled_from(FILES[:4]), EDITS)
+@given(st.sampled_from(FILES[:5]), EDITS)
 def test_damaged_blocks_under_right_checksums_give_both_the_same(data, edits):
     draft = Draft.take_apart(data)
     low = draft.header.head_size

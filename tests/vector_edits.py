@@ -177,7 +177,7 @@ SECTIONS: list[Row] = [
     ("cali_critical", CRITICAL, "a calibration is never critical", insert(0, b"CALI", flags=1)),
     ("critical_behind_sign", CRITICAL, "a critical section behind the signature", behind_sign),
     ("new_method", UNSUPPORTED, "a method of a newer minor version", new(PLAIN, method=5)),
-    ("new_coder", UNSUPPORTED, "a coder of a newer minor version", new(PLAIN, coder=3)),
+    ("new_coder", UNSUPPORTED, "a coder of a newer minor version", new(PLAIN, coder=4)),
     ("new_dtype", UNSUPPORTED, "a dtype of a newer minor version", new(EXACT, dtype=21)),
     ("new_digits", UNSUPPORTED, "digits of a newer minor version", new(BALANCED, digits=3)),
     ("new_predictor", UNSUPPORTED, "a newer predictor", new(PLAIN, method=3, predictor=4)),

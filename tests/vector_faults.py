@@ -16,6 +16,7 @@ from tests.vector_ensembles import drawn, exact, mixed, plain, shared
 from tests.vector_entropy_faults import faults as entropy_faults
 from tests.vector_filtered import faults as filter_faults
 from tests.vector_records import DRAWN, HEADERS, PLAIN, RECORDS
+from tests.vector_split_faults import faults as split_faults
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def faults(files: dict[str, bytes]) -> Iterator[Fault]:
     detail = "a cluster that comes too early in a pattern of five members"
     data = growth_fault(files["shared_05"])
     yield Fault("pattern_growth", Status.BLOCK_CONTENT, detail, data, at="verify")
-    for name, status, detail, data, at in (*entropy_faults(), *filter_faults()):
+    for name, status, detail, data, at in (*entropy_faults(), *filter_faults(), *split_faults()):
         yield Fault(name, status, detail, data, at)
 
 
