@@ -103,8 +103,8 @@ def _set(
     if split.wrapped:
         high = np.where(widths > 0, high & (1 << 8 - widths) - 1, high)
     of_tables = [high[table_of == table] for table in range(len(low_bits))]
-    lows = [int(each.min()) for each in of_tables]
-    sizes = [int(np.ptp(each)) + 1 for each in of_tables]
+    lows = [int(each.min()) if each.size else 0 for each in of_tables]
+    sizes = [int(np.ptp(each)) + 1 if each.size else 1 for each in of_tables]
     blocks = [slice(at, at + positions) for at in range(0, numbers.shape[1], positions)]
     symbols = [
         [

@@ -124,7 +124,8 @@ def _columns(of_columns: bytes) -> tuple[int, bytes]:
 RECORDS = [
     ("none", "split without low bits", _split(THREE)),
     ("kind", "low bits of a kind not known", _split(UNKNOWN, THREE)),
-    ("kind_drawn", "drawn with the same", _split(UNKNOWN, THREE, tensor=DRAWN)),
+    ("kind_3", "low bits in a table of kind 3", _split((3, low(1)[1]), THREE)),
+    ("kind_drawn", "drawn with a kind not known", _split(UNKNOWN, THREE, tensor=DRAWN)),
     ("alone", "low bits and no code", _split(low(1))),
     ("alone_empty", "low bits of no code", _split(low())),
     ("twice", "low bits twice", _split(low(1), low(1), THREE)),
