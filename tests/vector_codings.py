@@ -42,10 +42,9 @@ def coded(ensemble: CodedEnsemble, fits: dict[str, Fit]) -> bytes:
         ends = np.cumsum(blocks.sizes).tolist()
         data = b"".join(blocks.pieces)
         each.blocks = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-        coder = "filtered" if coding.filters else "entropy"
-        minor = max(minor, MINOR_OF_CODERS[coder])
+        minor = max(minor, MINOR_OF_CODERS[coding.coder])
         each.lies.update(
-            coder=CODERS[coder],
+            coder=CODERS[coding.coder],
             predictor=PREDICTORS[tensor.predictor],
             first_table=pool.add(coding),
             table_count=coding.table_count,

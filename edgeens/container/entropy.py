@@ -26,10 +26,12 @@ from edgeens.container.layout import (
     STREAM_SIZE,
     TABLE_ENTRY,
 )
+from edgeens.container.low_bits import LowBits, low_bits_body, split_codes
 from edgeens.container.predictors import residuals
 from edgeens.container.prefix import PrefixCode
 
 Codes = NDArray[np.int8]
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,22 +43,32 @@ class Coding:
         sets: the prefix codes by class, shape (1, C); for joint (2, C): those of the first stream,
             and those of the others.
         filters: what foretells the codes (S5.4), for joint two; none for the coder entropy.
+        low_bits: for the coder split those of each prefix code (S5.5), as in sets; else empty.
     """
 
     classes: Classes | None
     sets: tuple[tuple[PrefixCode, ...], ...]
     filters: tuple[Filter, ...] = ()
+    low_bits: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def coder(self) -> str:
+        """That of the tensor's record."""
+        if self.low_bits:
+            return "split"
+        return "filtered" if self.filters else "entropy"
 
     def bodies(self) -> list[tuple[int, bytes]]:
         """Kind and body of each table, in the order of the file."""
+        low_bits = [low_bits_body(self.low_bits)] if self.low_bits else []
         filters = [each.body() for each in self.filters]
         classes = [self.classes.body()] if self.classes else []
-        return filters + classes + [code.body() for codes in self.sets for code in codes]
+        return low_bits + filters + classes + [code.body() for codes in self.sets for code in codes]
 
     @property
     def table_count(self) -> int:
         """The number of tables."""
-        return len(self.filters) + (self.classes is not None) + sum(map(len, self.sets))
+        return len(self.bodies())
 
     @property
     def table_bytes(self) -> int:
@@ -111,14 +123,20 @@ class Streams:
         streams = sum(
             int(stream.measure(words).sum(dtype=np.int64))
             + STREAM_SIZE * int((stream.part_counts() - 1).sum())
-            for stream, words in self.prepared(coding)
+            + int(low_bits.sizes().sum())
+            for stream, words, low_bits in self.prepared(coding)
         )
         return int(blocks * each + streams)
 
-    def prepared(self, coding: Coding) -> Iterator[tuple[Stream, NDArray[np.uint32]]]:
-        """Each stream as the kernels take it, with the codewords of its tables."""
+    def prepared(self, coding: Coding) -> Iterator[tuple[Stream, NDArray[np.uint32], LowBits]]:
+        """Each stream as the kernels take it, the codewords of its tables, and its low bits."""
         for number, codes in enumerate(self.residuals(coding.filters).codes):
-            tables = coding.sets[1 if self.joint and number else 0]
+            of_set = 1 if self.joint and number else 0
+            tables = coding.sets[of_set]
+            widths = np.array(coding.low_bits[of_set] if coding.low_bits else (0,), np.uint8)
+            high, low_bits = split_codes(
+                codes, self._at_rows(number, widths, coding.classes), self.positions
+            )
             low = min(table.low for table in tables)
             values = max(table.low + table.values for table in tables) - low
             group = tables[0].group
@@ -127,9 +145,17 @@ class Streams:
                 start = table.low - low if group == 1 else 0
                 row[start : start + len(table.lengths)] = table.words()
             yield (
-                self._stream(number, codes, low, values, group, coding.classes, len(tables)),
+                self._stream(number, high, low, values, group, coding.classes, len(tables)),
                 words,
+                low_bits,
             )
+
+    def _at_rows(self, number: int, of_tables: Bytes, classes: Classes | None) -> Bytes:
+        """What belongs to the table of each position of a stream; columns have no classes."""
+        if classes is None or len(of_tables) == 1:
+            return of_tables
+        of_rows = of_tables[np.minimum(classes.of_rows[number], len(of_tables) - 1)]
+        return np.repeat(of_rows, len(classes.of_columns))
 
     def _stream(
         self,
@@ -189,12 +215,18 @@ def entropy_streams(
 def entropy_blocks(streams: Streams, coding: Coding) -> TensorBlocks:
     """All blocks of a tensor (S10.2, S10.3)."""
     sizes, cut = [], []
-    for stream, words in streams.prepared(coding):
+    for stream, words, low_bits in streams.prepared(coding):
         part_sizes = stream.measure(words)
         parts = stream.part_counts()
         in_parts = np.add.reduceat(part_sizes, np.cumsum(parts) - parts, dtype=np.int64)
-        sizes.append(in_parts + STREAM_SIZE * (parts - 1))
-        cut.append(_cut(stream.pack(words, part_sizes), sizes[-1]))
+        behind = in_parts + STREAM_SIZE * (parts - 1)
+        codewords = _cut(stream.pack(words, part_sizes), behind)
+        if low_bits.width:
+            pairs = zip(low_bits.packed(), codewords, strict=True)
+            cut.append([memoryview(b"".join(pair)) for pair in pairs])
+        else:
+            cut.append(codewords)
+        sizes.append(low_bits.sizes() + behind)
     commons = _common_parts(cut, np.array(sizes), joint=streams.joint)
     pieces: list[bytes | memoryview] = []
     for common, *of_block in zip(commons, *cut, strict=True):

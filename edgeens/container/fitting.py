@@ -43,6 +43,11 @@ _LONG_ROW = 64
 _ROW_TABLES = {2: 0.99, 4: 0.96}  # four do not fit beside each other in the nearest cache
 _COLUMNS_COST = 0.96
 
+# As many of the lowest bits as cost no more than this stand beside the codewords of a set, in tensors
+# as large as above: a decoder finds more codes in a look-up then.
+_LOW_BITS = (3, 2, 1)
+_LOW_BITS_COST = 1.0025
+
 
 def fit_coding(
     streams: Streams, *, most_tables: int = MAX_TABLES, most_bytes: int = MAX_TABLES_SIZE // 2
@@ -59,13 +64,15 @@ def fit_coding(
     filters = _fit_filters(streams)
     best, least = _fit_tables(streams, most_tables, most_bytes)
     if not filters or most_tables < 2 * len(filters):
-        return best
+        return _split(streams, best)
     # What the filters leave has classes and prefix codes of its own.
     left = streams.residuals(filters)
     coding, size = _fit_tables(left, most_tables - len(filters), most_bytes)
     filtered = replace(coding, filters=filters)
     more = filtered.table_bytes - coding.table_bytes
-    return filtered if size + more < least else best
+    if size + more < least:
+        return replace(_split(left, coding), filters=filters)
+    return _split(streams, best)
 
 
 def _fit_filters(streams: Streams) -> tuple[Filter, ...]:
@@ -137,6 +144,54 @@ def _cheaper(
 ) -> tuple[Coding, int]:
     """The other if it takes less than this part of the bytes."""
     return other if other[1] < cost * best[1] else best
+
+
+def _split(streams: Streams, coding: Coding) -> Coding:
+    """*coding* with low bits beside the codewords (S5.5), where they cost almost nothing.
+
+    *streams* are what the codewords stand for: residuals, if there are filters.
+    """
+    classes = coding.classes
+    if streams.profile != "desktop" or streams.codes.size < _SEVERAL_FROM:
+        return coding
+    if classes is not None and classes.of_columns.any():
+        return coding
+    sets = [_split_set(streams, coding, number) for number in range(len(coding.sets))]
+    low_bits = tuple(widths for _, widths in sets)
+    if not any(map(any, low_bits)):
+        return coding
+    return replace(coding, sets=tuple(codes for codes, _ in sets), low_bits=low_bits)
+
+
+def _split_set(
+    streams: Streams, coding: Coding, number: int
+) -> tuple[tuple[PrefixCode, ...], tuple[int, ...]]:
+    """The prefix codes of one set, and the low bits of each."""
+    codes = coding.sets[number]
+    if codes[0].group == 1:  # groups stand for few values
+        low, _, counts = streams.counts(number, 1, coding.classes, len(codes))
+        whole = sum(_with_low_bits(each, low, 0)[2] for each in counts)
+        for width in _LOW_BITS:
+            tables = [_with_low_bits(each, low, width) for each in counts]
+            if sum(bits for _, _, bits in tables) <= _LOW_BITS_COST * whole:
+                return tuple(code for code, _, _ in tables), tuple(used for _, used, _ in tables)
+    return codes, (0,) * len(codes)
+
+
+def _with_low_bits(counts: NDArray[np.int64], low: int, width: int) -> tuple[PrefixCode, int, int]:
+    """The prefix code of one class above so many low bits, how many those are, and all bits.
+
+    They are none where the class has one value, which takes no bits.
+    """
+    if np.count_nonzero(counts) <= 1:
+        width = 0
+    values = (np.arange(len(counts)) + low) >> width
+    above = np.bincount(values - values[0], weights=counts).astype(np.int64)
+    code = _trimmed(above, int(values[0]), "desktop")
+    used = np.flatnonzero(above)
+    bits = code.bits(above[used[0] : used[-1] + 1]) if len(used) else 0
+    assert bits is not None  # the code is that of these counts
+    return code, width, bits + width * int(counts.sum()) + 8 * len(code.body()[1])
 
 
 def fit_groups(streams: Streams, number: int) -> list[PrefixCode]:

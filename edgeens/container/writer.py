@@ -131,8 +131,7 @@ def _encode(coded: CodedEnsemble, map_: Map) -> tuple[TablePool, list[_Encoded]]
         if of_tensor is not None and planned is not None:
             first, coding = planned
             blocks = entropy_blocks(of_tensor, coding)
-            coder = "filtered" if coding.filters else "entropy"
-            return _Encoded(blocks, digest, coder, first, coding.table_count)
+            return _Encoded(blocks, digest, coding.coder, first, coding.table_count)
         blocks = encode_blocks(tensor, members, profile=profile, block_codes=block_codes)
         return _Encoded(blocks, digest)
 
