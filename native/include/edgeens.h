@@ -89,7 +89,12 @@ typedef enum eens_method {
     EENS_DRAWN = 4
 } eens_method;
 
-typedef enum eens_coder { EENS_FIXED = 0, EENS_ENTROPY = 1, EENS_FILTERED = 2 } eens_coder;
+typedef enum eens_coder {
+    EENS_FIXED = 0,
+    EENS_ENTROPY = 1,
+    EENS_FILTERED = 2,
+    EENS_SPLIT = 3
+} eens_coder;
 
 /* S10.3 */
 typedef enum eens_predictor {

@@ -32,23 +32,25 @@ eens_status eens_padding_check(const eens_file *file, uint32_t offset, uint32_t 
 }
 
 #if !defined(EENS_SMALL)
-/* Whether the rows tell the class alone: all fields of the columns are 0. For shorter rows tables change
- * too often to look up several codes at a time; false: the storage could not be read. */
+/* In shorter rows tables change too often to look up several codes at a time. */
 #define LONG_ROW 64u
 
+/* Whether the rows tell the class alone: all fields of the columns are 0; false: the storage could not be
+ * read. */
 static bool find_by_row(const eens_file *file, eens_classes *classes, uint32_t column_bytes) {
     uint8_t buffer[PIECE];
-    classes->by_row = classes->columns >= LONG_ROW;
-    for (uint32_t at = 0; at < column_bytes && classes->by_row; at += PIECE) {
+    classes->only_rows = true;
+    for (uint32_t at = 0; at < column_bytes && classes->only_rows; at += PIECE) {
         uint32_t part = column_bytes - at < PIECE ? column_bytes - at : PIECE;
         const uint8_t *bytes = eens_view(file, classes->offset + at, part, buffer);
         if (bytes == NULL) {
             return false;
         }
         for (uint32_t i = 0; i < part; i++) {
-            classes->by_row = classes->by_row && bytes[i] == 0;
+            classes->only_rows = classes->only_rows && bytes[i] == 0;
         }
     }
+    classes->by_row = classes->only_rows && classes->columns >= LONG_ROW;
     return true;
 }
 #endif

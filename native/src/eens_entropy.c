@@ -80,15 +80,26 @@ static eens_status open_lanes(const eens_job *job) {
     return is_short ? EENS_ERR_BLOCK_CONTENT : status;
 }
 
-/* A code stream of one set of tables, and its filter undone. */
+/* A code stream of one set of tables with its low bits, and its filter undone. */
 static eens_status decode_stream(const eens_job *job, uint32_t set, uint32_t copy,
                                  const uint8_t *bytes, uint32_t size, int8_t *codes) {
-    const eens_coding *coding = job->coding;
-    eens_status status =
-        eens_code_stream_decode(job, &coding->codes_ready[set], copy, bytes, size, codes);
+    const eens_codes_ready *code = &job->coding->codes_ready[set];
+    uint32_t low_size = 0;
+    eens_status status = EENS_OK;
+#if defined(EENS_HAS_SPLIT)
+    status = eens_low_bits_size(job, code, copy, bytes, size, &low_size);
+    if (status != EENS_OK) {
+        return status;
+    }
+#endif
+    status = eens_code_stream_decode(job, code, copy, bytes + low_size, size - low_size, codes);
+#if defined(EENS_HAS_SPLIT)
+    if (status == EENS_OK && !eens_low_bits_add(job, code, copy, bytes, codes)) {
+        status = EENS_ERR_READ;
+    }
+#endif
 #if !defined(EENS_NO_FILTER)
-    if (status == EENS_OK &&
-        !eens_unfilter(job, set, codes)) {
+    if (status == EENS_OK && !eens_unfilter(job, set, codes)) {
         status = EENS_ERR_READ;
     }
 #endif

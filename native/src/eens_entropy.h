@@ -14,6 +14,7 @@
 #define EENS_PREFIX_CODE 1u /* kinds of tables (S5) */
 #define EENS_CLASSES 2u
 #define EENS_FILTER 3u
+#define EENS_LOW_BITS 4u
 #define EENS_LONGEST 12u               /* bits of a codeword */
 #define EENS_COUNTS (EENS_LONGEST + 1) /* for numbers of codewords by their lengths */
 #define EENS_MAX_SYMBOLS 1024u
@@ -31,6 +32,10 @@
 #if !defined(EENS_SMALL) && EENS_LITTLE_ENDIAN && !defined(EENS_NO_FILTER) && \
     (defined(__clang__) || (defined(__GNUC__) && __GNUC__ >= 9))
 #define EENS_FILTER_FAST
+#endif
+/* The coder split is no gain where codes are looked up one by one. */
+#if !defined(EENS_SMALL) && !defined(EENS_NO_FILTER)
+#define EENS_HAS_SPLIT
 #endif
 #define EENS_FILTER_ROWS 16u                       /* that eens_filter_fast.c takes at a time */
 #define EENS_FILTER_COLUMN (2 * EENS_FILTER_ROWS) /* bytes that it keeps of each column */
@@ -85,6 +90,10 @@ typedef struct eens_codes_ready {
     uint8_t most;  /* codes that such an entry gives at most */
     uint8_t index; /* bits that such an entry is looked up by, at least width */
 #endif
+#if defined(EENS_HAS_SPLIT)
+    uint8_t low_bits; /* of the codes that have any (S5.5) */
+    uint8_t with_low; /* which those are, as bits */
+#endif
 } eens_codes_ready;
 
 /* The classes of a tensor's positions (S5.2); columns 0: it has none. */
@@ -92,7 +101,8 @@ typedef struct eens_classes {
     uint32_t offset; /* of the columns' classes; the head is below 2^28 bytes */
 #if !defined(EENS_SMALL)
     const uint8_t *column_classes; /* the columns' classes, a byte each */
-    bool by_row;                   /* all of them 0, and rows are long */
+    bool only_rows;                /* all of them 0 */
+    bool by_row;                   /* and rows are long */
 #endif
     uint32_t columns;
 } eens_classes;
@@ -275,6 +285,32 @@ bool eens_unfilter(const eens_job *job, uint32_t set, int8_t *codes);
 uint32_t eens_unfilter_rows(const eens_filter *filter, const eens_taps *taps, uint32_t count,
                             int8_t *codes);
 
+#if defined(EENS_HAS_SPLIT)
+/* eens_low_bits.c (S5.5, S10.5): the table of a tensor's low bits, once its others are known; RECORD if
+ * it does not fit. */
+eens_status eens_low_bits_open(const eens_file *file, const eens_table *table, uint32_t sets,
+                               eens_coding *coding);
+/* The bytes of low bits before a code stream: 0 if its codes have none. Then they are put below the
+ * numbers of the stream; false: the storage could not be read. */
+eens_status eens_low_bits_size(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                               const uint8_t *bytes, uint32_t size, uint32_t *low_size);
+bool eens_low_bits_add(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                       const uint8_t *bytes, int8_t *codes);
+static inline bool eens_has_low_bits(const eens_tensor *tensor) {
+    return tensor->coder == EENS_SPLIT;
+}
+#else
+static inline bool eens_has_low_bits(const eens_tensor *tensor) {
+    (void)tensor;
+    return false; /* it is refused before */
+}
+static inline eens_status eens_low_bits_open(const eens_file *file, const eens_table *table,
+                                             uint32_t sets, eens_coding *coding) {
+    (void)file, (void)table, (void)sets, (void)coding;
+    return EENS_OK;
+}
+#endif
+
 /* eens_stream.c (S10.1) */
 /* The code stream of a copy (of the block, see job), in these size bytes, into count codes. */
 eens_status eens_code_stream_decode(const eens_job *job, const eens_codes_ready *code,
@@ -300,7 +336,9 @@ void eens_take_singles(const eens_codes_ready *code, eens_part *parts, int8_t *c
 bool eens_take_classed(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
                        eens_part *parts, int8_t *codes);
 
-/* eens_stream_rows.c: the same as eens_take_classed where a row has one class. */
+/* eens_stream_rows.c: the number of the table of a row, counted over all copies, if only rows have
+ * classes; false: the storage could not be read. Then the same as eens_take_classed for long rows. */
+bool eens_table_of_row(const eens_job *job, uint32_t row, uint8_t *number);
 bool eens_take_rows(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
                     eens_part *parts, int8_t *codes);
 /* eens_stream.c, for that: the codes of a part up to its end, if those of the table are all one value,

@@ -25,7 +25,7 @@
 #define EENS_RECORD_BYTES 96u /* S4 */
 #define EENS_ENTRY_BYTES 8u   /* S6 */
 #define EENS_SECTION_BYTES 20u /* S11 */
-#define EENS_MINOR 2u          /* the newest minor version that this decoder knows */
+#define EENS_MINOR 3u          /* the newest minor version that this decoder knows */
 #define EENS_MAX_SHARED 16u    /* members of a shared tensor (S4.3) */
 
 /* True only where the compiler says so; elsewhere values are composed byte by byte. */

@@ -66,7 +66,7 @@ EENS_APART eens_status check_shape(eens_status unknown, eens_tensor *tensor) {
 /* method, coder, bits, predictor and digits, each by itself (S12, 7.2): what a newer minor version
  * adds is found here, before any rule that ties fields to each other. */
 static eens_status check_values(eens_status unknown, const eens_tensor *tensor) {
-    if (tensor->method > EENS_DRAWN || tensor->coder > EENS_FILTERED) {
+    if (tensor->method > EENS_DRAWN || tensor->coder > EENS_SPLIT) {
         return unknown;
     }
     if (tensor->bits == 1 || tensor->bits > 8) {
@@ -92,7 +92,7 @@ static bool bits_fit(const eens_tensor *tensor) {
 }
 
 /* By method, four bits each, from raw on: the coders that it may have, as bits. */
-#define CODERS 0x77371u
+#define CODERS 0xFF3F1u
 
 /* coder, bits, predictor and digits are those of the method (S4, S4.3). */
 static bool method_fits(const eens_tensor *tensor) {
@@ -147,7 +147,8 @@ eens_status eens_record_check(const eens_file *file, eens_tensor *tensor) {
                 grid_fits(tensor) && copies_fit(tensor, file->member_count) &&
                 blocks_fit(tensor, file->profile) &&
                 (uint32_t)tensor->first_table + tensor->table_count <= table_count &&
-                (tensor->coder != EENS_FILTERED || file->minor >= 2);
+                (tensor->coder <= EENS_ENTROPY || tensor->coder <= file->minor) &&
+                (tensor->coder != EENS_SPLIT || file->profile == 0);
     return fits ? EENS_OK : EENS_ERR_RECORD;
 }
 
@@ -179,7 +180,14 @@ eens_status eens_record_check(const eens_file *file, eens_tensor *tensor) {
 #define FILTERED CODED
 #endif
 
+#if defined(EENS_SMALL)
+#define SPLIT 0u
+#else
+#define SPLIT FILTERED
+#endif
+
 bool eens_is_supported(const eens_tensor *tensor) {
-    const uint32_t methods = ALWAYS | SHARED | DRAWN | CODED << 8 | FILTERED << 16; /* by coder */
-    return tensor->coder <= EENS_FILTERED && is_in(methods, 8u * tensor->coder + tensor->method);
+    const uint32_t methods = /* by coder */
+        ALWAYS | SHARED | DRAWN | CODED << 8 | FILTERED << 16 | SPLIT << 24;
+    return tensor->coder <= EENS_SPLIT && is_in(methods, 8u * tensor->coder + tensor->method);
 }

@@ -86,8 +86,10 @@ static eens_status add_shape(const eens_file *file, const eens_tensor *tensor,
 static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
                                eens_coding *coding) {
     uint32_t sets = sets_of(tensor);
-    uint32_t others = tensor->coder == EENS_FILTERED ? sets : 0; /* tables before those of kind 1 */
+    uint32_t lead = eens_has_low_bits(tensor) ? 1 : 0; /* tables before the filters */
+    uint32_t others = tensor->coder == EENS_FILTERED ? sets : lead; /* before those of kind 1 */
     uint32_t count = tensor->table_count;
+    eens_table low_bits = {0, 0, 0};
     memset(coding, 0, sizeof *coding);
     if (file->minor == 0 || tensor->first_table + count > file->table_count) {
         return EENS_ERR_RECORD;
@@ -99,8 +101,13 @@ static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
         if (status != EENS_OK) {
             return status;
         }
-        if (i < others) {
-            status = eens_filter_open(file, &table, tensor, &coding->filters[i]);
+        if (i == lead && lead != 0 && table.kind == EENS_FILTER) {
+            others += sets;
+        }
+        if (i < lead) {
+            low_bits = table;
+        } else if (i < others) {
+            status = eens_filter_open(file, &table, tensor, &coding->filters[i - lead]);
         } else if (i == others && !has_classes && table.kind == EENS_CLASSES) {
             status = eens_classes_open(file, &table, tensor, &coding->classes);
             others++;
@@ -116,7 +123,10 @@ static eens_status load_coding(const eens_file *file, const eens_tensor *tensor,
             return status;
         }
     }
-    return count > others ? EENS_OK : EENS_ERR_RECORD;
+    if (count <= others) {
+        return EENS_ERR_RECORD;
+    }
+    return lead == 0 ? EENS_OK : eens_low_bits_open(file, &low_bits, sets, coding);
 }
 
 /* The bodies have been checked before, all of them: what is wrong is which tables are named. */

@@ -90,6 +90,7 @@ static uint32_t unpack_all_groups(const uint8_t *stream, uint32_t count, uint32_
     uint32_t groups = count / 8;
     uint32_t size = eens_ceil8(count * width);
     switch (width) {
+    case 1: unpack_groups(stream, size, groups, 1, codes); break; /* low bits */
     case 2: unpack_groups(stream, size, groups, 2, codes); break;
     case 3: unpack_groups(stream, size, groups, 3, codes); break;
     case 4: unpack4(stream, groups, codes); break;

@@ -1,0 +1,122 @@
+/* The coder split (S5.5, S10.5): the lowest bits of numbers, in fields beside their codewords. Between
+ * eens_entropy.c and eens_stream.c. */
+#include "eens_entropy.h"
+
+#if defined(EENS_HAS_SPLIT)
+
+#define MOST_LOW_BITS 6u
+#define PIECE 512u /* fields on their way, which stay in the nearest cache */
+
+eens_status eens_low_bits_open(const eens_file *file, const eens_table *table, uint32_t sets,
+                               eens_coding *coding) {
+    uint32_t count = coding->table_count;
+    if (table->kind != EENS_LOW_BITS || table->size != sets * count ||
+        (coding->classes.columns != 0 && !coding->classes.only_rows)) {
+        return EENS_ERR_RECORD;
+    }
+    for (uint32_t i = 0; i < table->size; i++) {
+        eens_codes_ready *code = &coding->codes_ready[i / count];
+        uint8_t width;
+        if (!eens_fetch(file, table->offset + i, 1, &width)) {
+            return EENS_ERR_READ;
+        }
+        if (width == 0) {
+            continue;
+        }
+        if (width > MOST_LOW_BITS || (code->low_bits != 0 && width != code->low_bits)) {
+            return EENS_ERR_RECORD;
+        }
+        code->low_bits = width;
+        code->with_low = (uint8_t)(code->with_low | 1u << i % count);
+    }
+    return EENS_OK;
+}
+
+/* The positions from this one to another that have a field alike: all of the block if all tables have
+ * low bits, else those of a row; false: READ. */
+static bool next_stretch(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                         uint32_t begin, uint32_t *count, bool *has_field) {
+    const eens_classes *classes = &job->coding->classes;
+    uint32_t all = (1u << job->coding->table_count) - 1;
+    uint8_t number;
+    *count = job->block.count - begin;
+    *has_field = true;
+    if (code->with_low == all) {
+        return true;
+    }
+    uint32_t position = job->block.first + begin; /* at most 2^31 */
+    uint32_t row = copy * (job->tensor->elements / classes->columns) + position / classes->columns;
+    uint32_t left = classes->columns - position % classes->columns;
+    *count = *count < left ? *count : left;
+    if (!eens_table_of_row(job, row, &number)) {
+        return false;
+    }
+    *has_field = (code->with_low >> number & 1) != 0;
+    return true;
+}
+
+eens_status eens_low_bits_size(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                               const uint8_t *bytes, uint32_t size, uint32_t *low_size) {
+    uint32_t fields = 0, count;
+    bool has_field;
+    for (uint32_t at = 0; at < job->block.count && code->low_bits != 0; at += count) {
+        if (!next_stretch(job, code, copy, at, &count, &has_field)) {
+            return EENS_ERR_READ;
+        }
+        fields += has_field ? count : 0;
+    }
+    uint32_t bits = fields * code->low_bits; /* at most 6 x 2^20 */
+    *low_size = eens_ceil8(bits);
+    return *low_size <= size && eens_padding_is_zero(bytes, bits) ? EENS_OK
+                                                                  : EENS_ERR_BLOCK_CONTENT;
+}
+
+/* Numbers h become 2^width h + low, eight in a word: the shifted bits of a byte that come into the next
+ * one are masked, whatever the order of the bytes. */
+static void join(uint32_t width, const int8_t *low, uint32_t count, int8_t *codes) {
+    const uint64_t mask = 0x0101010101010101u * ((1u << width) - 1);
+    uint32_t i = 0;
+    for (; count - i >= 8; i += 8) {
+        uint64_t above, below;
+        memcpy(&above, codes + i, 8);
+        memcpy(&below, low + i, 8);
+        above = (above << width & ~mask) | (below & mask);
+        memcpy(codes + i, &above, 8);
+    }
+    for (; i < count; i++) {
+        codes[i] = (int8_t)(uint8_t)((uint32_t)codes[i] << width | ((uint8_t)low[i] & mask & 255));
+    }
+}
+
+/* With the fields from number first on. */
+static void add_fields(const eens_job *job, uint32_t width, const uint8_t *bytes, uint32_t first,
+                       uint32_t count, int8_t *codes) {
+    int8_t fields[PIECE + 8];
+    while (count != 0) {
+        uint32_t skip = first % 8; /* eens_unpack begins with a byte */
+        uint32_t part = count < PIECE ? count : PIECE;
+        eens_unpack(job->way, bytes, first - skip, skip + part, width, fields);
+        join(width, fields + skip, part, codes);
+        first += part;
+        count -= part;
+        codes += part;
+    }
+}
+
+bool eens_low_bits_add(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
+                       const uint8_t *bytes, int8_t *codes) {
+    uint32_t first = 0, count;
+    bool has_field;
+    for (uint32_t at = 0; at < job->block.count && code->low_bits != 0; at += count) {
+        if (!next_stretch(job, code, copy, at, &count, &has_field)) {
+            return false;
+        }
+        if (has_field) {
+            add_fields(job, code->low_bits, bytes, first, count, codes + at);
+            first += count;
+        }
+    }
+    return true;
+}
+
+#endif
