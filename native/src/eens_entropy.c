@@ -94,7 +94,7 @@ static eens_status decode_stream(const eens_job *job, uint32_t set, uint32_t cop
 #endif
     status = eens_code_stream_decode(job, code, copy, bytes + low_size, size - low_size, codes);
 #if defined(EENS_HAS_SPLIT)
-    if (status == EENS_OK && !eens_low_bits_add(job, code, copy, bytes, codes)) {
+    if (status == EENS_OK && !eens_low_bits_add(job, code, copy, bytes, low_size, codes)) {
         status = EENS_ERR_READ;
     }
 #endif

@@ -295,7 +295,7 @@ eens_status eens_low_bits_open(const eens_file *file, const eens_table *table, u
 eens_status eens_low_bits_size(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
                                const uint8_t *bytes, uint32_t size, uint32_t *low_size);
 bool eens_low_bits_add(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
-                       const uint8_t *bytes, int8_t *codes);
+                       const uint8_t *bytes, uint32_t size, int8_t *codes);
 static inline bool eens_has_low_bits(const eens_tensor *tensor) {
     return tensor->coder == EENS_SPLIT;
 }
@@ -336,9 +336,7 @@ void eens_take_singles(const eens_codes_ready *code, eens_part *parts, int8_t *c
 bool eens_take_classed(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
                        eens_part *parts, int8_t *codes);
 
-/* eens_stream_rows.c: the number of the table of a row, counted over all copies, if only rows have
- * classes; false: the storage could not be read. Then the same as eens_take_classed for long rows. */
-bool eens_table_of_row(const eens_job *job, uint32_t row, uint8_t *number);
+/* eens_stream_rows.c: the same as eens_take_classed where a row has one class. */
 bool eens_take_rows(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
                     eens_part *parts, int8_t *codes);
 /* eens_stream.c, for that: the codes of a part up to its end, if those of the table are all one value,

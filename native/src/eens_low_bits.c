@@ -1,6 +1,7 @@
 /* The coder split (S5.5, S10.5): the lowest bits of numbers, in fields beside their codewords. Between
  * eens_entropy.c and eens_stream.c. */
 #include "eens_entropy.h"
+#include "eens_vector.h"
 
 #if defined(EENS_HAS_SPLIT)
 
@@ -32,26 +33,39 @@ eens_status eens_low_bits_open(const eens_file *file, const eens_table *table, u
     return EENS_OK;
 }
 
-/* The positions from this one to another that have a field alike: all of the block if all tables have
- * low bits, else those of a row; false: READ. */
+/* The positions from this one on that all have a field, or all have none: all of the block if all tables
+ * have low bits, else rows; false: READ. */
 static bool next_stretch(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
                          uint32_t begin, uint32_t *count, bool *has_field) {
     const eens_classes *classes = &job->coding->classes;
-    uint32_t all = (1u << job->coding->table_count) - 1;
-    uint8_t number;
+    const uint32_t most = job->coding->table_count - 1u;
+    const uint32_t columns = classes->columns;
+    uint8_t numbers[EENS_FIELDS];
     *count = job->block.count - begin;
     *has_field = true;
-    if (code->with_low == all) {
+    if (code->with_low == (2u << most) - 1) {
         return true;
     }
     uint32_t position = job->block.first + begin; /* at most 2^31 */
-    uint32_t row = copy * (job->tensor->elements / classes->columns) + position / classes->columns;
-    uint32_t left = classes->columns - position % classes->columns;
-    *count = *count < left ? *count : left;
-    if (!eens_table_of_row(job, row, &number)) {
-        return false;
+    uint32_t row = copy * (job->tensor->elements / columns) + position / columns;
+    uint32_t rows = (position % columns + *count - 1) / columns + 1;
+    uint32_t end = columns - position % columns; /* of row i, counted from begin */
+    for (uint32_t i = 0; i < rows; i++, end += columns) {
+        uint32_t left = rows - i;
+        if (i % EENS_FIELDS == 0 &&
+            !eens_fields(job->file, eens_rows_offset(classes), row + i,
+                         left < EENS_FIELDS ? left : EENS_FIELDS, numbers)) {
+            return false;
+        }
+        uint32_t number = numbers[i % EENS_FIELDS];
+        bool has = (code->with_low >> (number < most ? number : most) & 1) != 0;
+        if (i == 0) {
+            *has_field = has;
+        } else if (has != *has_field) {
+            *count = end - columns;
+            return true;
+        }
     }
-    *has_field = (code->with_low >> number & 1) != 0;
     return true;
 }
 
@@ -88,14 +102,30 @@ static void join(uint32_t width, const int8_t *low, uint32_t count, int8_t *code
     }
 }
 
+/* Fields from number first on, which begins a byte, out of size bytes. A vector kernel may read behind
+ * the last of them, but not behind all. */
+static void take_fields(uint8_t way, uint32_t width, const uint8_t *bytes, uint32_t size,
+                        uint32_t first, uint32_t count, int8_t *fields) {
+    uint32_t done = 0;
+#if defined(EENS_VECTOR)
+    if (way != EENS_BY_SCALAR) {
+        uint32_t skip = first / 8 * width;
+        done = eens_unpack_signed(bytes + skip, size - skip, count, width, fields);
+    }
+#else
+    (void)size;
+#endif
+    eens_unpack(way, bytes, first + done, count - done, width, fields + done);
+}
+
 /* With the fields from number first on. */
-static void add_fields(const eens_job *job, uint32_t width, const uint8_t *bytes, uint32_t first,
-                       uint32_t count, int8_t *codes) {
+static void add_fields(const eens_job *job, uint32_t width, const uint8_t *bytes, uint32_t size,
+                       uint32_t first, uint32_t count, int8_t *codes) {
     int8_t fields[PIECE + 8];
     while (count != 0) {
-        uint32_t skip = first % 8; /* eens_unpack begins with a byte */
+        uint32_t skip = first % 8;
         uint32_t part = count < PIECE ? count : PIECE;
-        eens_unpack(job->way, bytes, first - skip, skip + part, width, fields);
+        take_fields(job->way, width, bytes, size, first - skip, skip + part, fields);
         join(width, fields + skip, part, codes);
         first += part;
         count -= part;
@@ -104,7 +134,7 @@ static void add_fields(const eens_job *job, uint32_t width, const uint8_t *bytes
 }
 
 bool eens_low_bits_add(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
-                       const uint8_t *bytes, int8_t *codes) {
+                       const uint8_t *bytes, uint32_t size, int8_t *codes) {
     uint32_t first = 0, count;
     bool has_field;
     for (uint32_t at = 0; at < job->block.count && code->low_bits != 0; at += count) {
@@ -112,7 +142,7 @@ bool eens_low_bits_add(const eens_job *job, const eens_codes_ready *code, uint32
             return false;
         }
         if (has_field) {
-            add_fields(job, code->low_bits, bytes, first, count, codes + at);
+            add_fields(job, code->low_bits, bytes, size, first, count, codes + at);
             first += count;
         }
     }

@@ -5,7 +5,8 @@
 
 #if !defined(EENS_NO_ENTROPY) && !defined(EENS_SMALL)
 
-bool eens_table_of_row(const eens_job *job, uint32_t row, uint8_t *number) {
+/* The number of the table of a row, counted over all copies. */
+static bool table_of_row(const eens_job *job, uint32_t row, uint8_t *number) {
     const eens_classes *classes = &job->coding->classes;
     uint32_t most = job->coding->table_count - 1u;
     if (!eens_fields(job->file, eens_rows_offset(classes), row, 1, number)) {
@@ -23,7 +24,7 @@ static bool next_stretch(const eens_job *job, const eens_codes_ready *code, uint
     uint32_t row = copy * (job->tensor->elements / classes->columns) + position / classes->columns;
     uint32_t left = classes->columns - position % classes->columns;
     uint8_t here, next;
-    if (!eens_table_of_row(job, row, &here)) {
+    if (!table_of_row(job, row, &here)) {
         return false;
     }
     *table = code->tables + (size_t)here * code->stride;
@@ -33,7 +34,7 @@ static bool next_stretch(const eens_job *job, const eens_codes_ready *code, uint
             return true;
         }
         of->end += left;
-        if (!eens_table_of_row(job, ++row, &next)) {
+        if (!table_of_row(job, ++row, &next)) {
             return false;
         }
         if (next != here) {
