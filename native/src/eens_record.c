@@ -121,9 +121,15 @@ EENS_APART bool grid_fits(const eens_tensor *tensor) {
     return tensor->zero_point == (drawn || tensor->bits == 0 ? 0 : (int8_t)tensor->zero_point);
 }
 
-/* P and block_count (S4.5). */
+/* P and block_count (S4.5), and the coder, as the profile allows them (S3). */
 static bool blocks_fit(const eens_tensor *tensor, uint8_t profile) {
-    uint32_t limit = profile == 0 ? 1u << 20 : 4096u;
+    uint32_t limit = 1u << 20;
+    if (profile != 0) {
+        limit = 4096;
+        if (tensor->coder == EENS_SPLIT) {
+            return false;
+        }
+    }
     uint32_t width = tensor->bits != 0 ? 1 : eens_dtype_bytes(tensor->dtype);
     uint32_t positions = tensor->block_positions;
     if (positions - 1 >= limit / (tensor->copies * width)) { /* copies fit: not 0 */
@@ -147,8 +153,7 @@ eens_status eens_record_check(const eens_file *file, eens_tensor *tensor) {
                 grid_fits(tensor) && copies_fit(tensor, file->member_count) &&
                 blocks_fit(tensor, file->profile) &&
                 (uint32_t)tensor->first_table + tensor->table_count <= table_count &&
-                (tensor->coder <= EENS_ENTROPY || tensor->coder <= file->minor) &&
-                (tensor->coder != EENS_SPLIT || file->profile == 0);
+                (tensor->coder <= EENS_ENTROPY || tensor->coder <= file->minor);
     return fits ? EENS_OK : EENS_ERR_RECORD;
 }
 

@@ -195,7 +195,8 @@ def _lacking(target: Target) -> str:
 
 def _try(target: Target, vectors: Path, corpus: Path, expected: str) -> None:
     decoded = _run(target, "test_edgeens", _build(target, "test_edgeens"), vectors)
-    if decoded != expected:
+    # The small build of the boards has no coder split, and so the first checksum alone.
+    if decoded != (expected.split(",")[0] if target.board else expected):
         raise TargetError(f"{decoded}, but {expected} on this machine")
     _run(target, "replay", _build(target, "replay"), corpus)
     for program in KERNELS if target.compiler.startswith("aarch64") else ():
