@@ -9,7 +9,7 @@ import pytest
 
 from edgeens.onnx.workers import Workers
 
-PATIENCE = 30  # seconds, which only a failing test waits
+PATIENCE = 300  # seconds, which only a failing test waits
 
 
 @pytest.fixture(params=[1, 2, 5])
