@@ -102,11 +102,11 @@ def _point(point: Point, chosen: bool, *, judged: bool) -> list[str]:
     ]
 
 
-def inspection(sizes: Sizes, workspace_bytes: int, needs: Footprint) -> str:
+def inspection(sizes: Sizes, workspace_bytes: int, needs: Footprint | None) -> str:
     """Everything about a file: totals, shares, what a device needs, and each tensor.
 
     *workspace_bytes*: what the C decoder of this build needs for a file in memory. *needs*: the
-    same and more for a microcontroller's build.
+    same and more for a microcontroller's build; None if that cannot decode the file.
     """
     rows = [
         [
@@ -130,12 +130,23 @@ def inspection(sizes: Sizes, workspace_bytes: int, needs: Footprint) -> str:
         f"a device needs: flash {flash} bytes; a workspace of {size(workspace_bytes)} bytes (this "
         f"build's), and {size(sizes.workspace_bytes)} more where the file is read through a "
         "callback",
+        _of_microcontroller(needs),
+    ]
+    return "\n".join([*lines, "", render(header, rows)])
+
+
+def _of_microcontroller(needs: Footprint | None) -> str:
+    if needs is None:
+        return (
+            "a microcontroller (EENS_SMALL) cannot decode this file, as it has the coder split; "
+            "encode with --profile mcu for one that it can"
+        )
+    return (
         f"a microcontroller (EENS_SMALL): a workspace of {size(needs.in_memory_bytes)} bytes, or "
         f"{size(needs.callback_bytes)} through a callback; a member's largest block has "
         f"{size(needs.block_positions)} values; it may be built with "
-        f"{' '.join(needs.switches) or 'no switch'}",
-    ]
-    return "\n".join([*lines, "", render(header, rows)])
+        f"{' '.join(needs.switches) or 'no switch'}"
+    )
 
 
 def verified(path: str, container: Container) -> str:

@@ -88,7 +88,7 @@ def test_each_group_packs_what_it_measured(group, length):
     assert counts.sum() == sum(-(-part // group) for part in part_lengths(length))
     flat = PrefixCode(group, low, values, np.full(values**group, 0, np.uint8))
     coding = Coding(None, ((replace(flat, lengths=flat_lengths(values**group)),),))
-    ((stream, words),) = streams.prepared(coding)
+    ((stream, words, _),) = streams.prepared(coding)
     sizes = stream.measure(words)
     packed = stream.pack(words, sizes)
     assert packed.size == sizes.sum() + (12 if length >= 1024 else 0)
@@ -117,9 +117,13 @@ def test_a_code_takes_little_more_than_its_entropy(profile, width):
     codes = gauss((4, 300, 200), width, seed=1)
     streams = entropy_streams(tensor(codes), 4, profile=profile, block_codes=None)
     coding = fit_coding(streams)
-    parts = sum(int(stream.measure(words).sum()) for stream, words in streams.prepared(coding))
+    parts = sum(
+        int(stream.measure(words).sum()) + int(low_bits.sizes().sum())
+        for stream, words, low_bits in streams.prepared(coding)
+    )
     over = 0.06 if order0(codes) < 1.5 else 0.07 if profile == "mcu" else 0.05
-    assert order0(codes) <= 8 * parts / codes.size < order0(codes) + over
+    low_bits = 1.0025 if coding.low_bits else 1  # what these may cost
+    assert order0(codes) <= 8 * parts / codes.size < low_bits * (order0(codes) + over)
     rest = coding.table_bytes + streams.block_bytes(coding) - parts
     assert 8 * rest / codes.size < (0.1 if profile == "mcu" else 0.02)
 
@@ -191,8 +195,8 @@ def test_a_coder_that_is_asked_for_is_kept(coder):
 
 
 def test_a_small_tensor_uses_the_tables_of_another():
-    large = tensor(gauss((2, 60_000), 10), name="large")
-    small = [tensor(gauss((2, 90), 10, seed=i), name=f"s{i}", coder="fixed") for i in range(5)]
+    large = tensor(gauss((2, 60_000), 4), name="large")  # too narrow to be split
+    small = [tensor(gauss((2, 90), 4, seed=i), name=f"s{i}", coder="fixed") for i in range(5)]
     chosen = choose_methods(CodedEnsemble(2, (large, *small)))
     assert {each.coder for each in chosen.tensors} == {"entropy"}
     container = read_container(serialise(chosen))

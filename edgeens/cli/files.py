@@ -36,7 +36,8 @@ def _inspect(options: argparse.Namespace) -> None:
         data = Path(options.file).read_bytes()
         sizes, needs = measure(data), footprint(data)
         if options.json:
-            print(json.dumps(asdict(sizes) | {"microcontroller": asdict(needs)}))
+            small = asdict(needs) if needs else None
+            print(json.dumps(asdict(sizes) | {"microcontroller": small}))
             return
         print(show.inspection(sizes, container.workspace_bytes, needs))
 

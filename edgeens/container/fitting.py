@@ -43,8 +43,8 @@ _LONG_ROW = 64
 _ROW_TABLES = {2: 0.99, 4: 0.96}  # four do not fit beside each other in the nearest cache
 _COLUMNS_COST = 0.96
 
-# As many of the lowest bits as cost no more than this stand beside the codewords of a set, in tensors
-# as large as above: a decoder finds more codes in a look-up then.
+# As many of the lowest bits as cost no more than this stand beside the codewords of a set, in
+# tensors as large as above: a decoder finds more codes in a look-up then.
 _LOW_BITS = (3, 2, 1)
 _LOW_BITS_COST = 1.0025
 

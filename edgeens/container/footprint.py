@@ -37,9 +37,14 @@ class Footprint:
     switches: tuple[str, ...]
 
 
-def footprint(data: bytes) -> Footprint:
-    """The needs of a container. Raises FormatError where opening it does."""
+def footprint(data: bytes) -> Footprint | None:
+    """The needs of a container; None if it has the coder split, which the small build leaves out.
+
+    Raises FormatError where opening it does.
+    """
     tensors = read_container(data).tensors
+    if any(tensor.record.coder == CODERS["split"] for tensor in tensors):
+        return None
     coded = [_coding_bytes(tensor) for tensor in tensors]
     pieces = [largest_piece(data, tensor) for tensor in tensors]
     return Footprint(

@@ -48,7 +48,8 @@ def split_codes(codes: Codes, widths: Bytes, positions: int) -> tuple[Codes, Low
 
     Args:
         codes: of one stream, shape (E,).
-        widths: low_bits at each position, or one for all; those not 0 are equal. Shape (E,) or (1,).
+        widths: low_bits at each position, shape (E,), or one for all, shape (1,); those not 0 are
+            equal.
         positions: P.
     """
     width = int(widths.max())
