@@ -23,7 +23,6 @@ from benchmarks import report
 from benchmarks.machine import board_lines
 from benchmarks.workloads import SMALL_LAYER, Shape, counted_workloads
 from edgeens.container.checksum import crc32c
-from edgeens.container.writer import serialise
 from edgeens.decoder import Container
 from edgeens.errors import EdgeensError, MissingPackageError
 from edgeens.progress import Progress
@@ -96,7 +95,7 @@ def measure_board(*, shape: Shape = SMALL_LAYER, times: int = TIMES) -> list[Row
         programs = dict(_build(Path(name)))
         for done, workload in enumerate(every):
             progress.update(workload.label, done, len(every))
-            data = serialise(workload.coded)
+            data = workload.data
             file.write_bytes(data)
             expected = f"{crc32c(Container.from_bytes(data).decode('w').tobytes()):08x}"
             weights = workload.coded.members * prod(shape)

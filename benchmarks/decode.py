@@ -75,7 +75,7 @@ def threads_worth_timing() -> tuple[int, ...]:
 def _ways(output: Floats, shape: Shape, share: Share) -> Iterator[Way]:
     for workload in workloads(shape):
         yield ours(workload, output)
-        if workload.entropy is not None:
+        if workload.has_peers:
             yield from compressors(workload, output, share)
 
 

@@ -21,7 +21,6 @@ from typing import Any
 from benchmarks.cycles import MODEL_PACKAGE, MODEL_PROGRAMS, Piece, model_cycles
 from benchmarks.workloads import SMALL_LAYER, counted_workloads
 from edgeens.container.checksum import crc32c
-from edgeens.container.writer import serialise
 from edgeens.decoder import Container
 from edgeens.errors import EdgeensError, MissingPackageError
 from edgeens.progress import Progress
@@ -73,7 +72,7 @@ def measure_instructions() -> list[dict[str, Any]]:
         with Progress("counting") as progress:
             for done, workload in enumerate(every):
                 progress.update(workload.label, done, len(every))
-                data = serialise(workload.coded)
+                data = workload.data
                 weights = workload.coded.members * prod(SMALL_LAYER)
                 ways.append((workload.label, 8 * len(data) / weights))
                 _decode(data, weights, builds, work)

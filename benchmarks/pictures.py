@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.report import OURS_AT, way_at
+from benchmarks.report import OURS_AT, way_at, ways_at
 from benchmarks.sizes import OURS
 from benchmarks.ways import MEMCPY, NNCODEC
 from edgeens.errors import MissingPackageError
@@ -26,6 +26,7 @@ _ENTROPY = "order-0 entropy"
 _GREYS = ("#d9d9d9", "#c2c8cf", "#aab4be", "#8f9dab", "#748698", "#5b7085", "#435a71", "#2c455e")
 _LIGHT = 3  # greys up to this one carry dark figures
 _OURS, _SECOND, _INK = "#d1495b", "#00798c", "#222222"
+_AT = _SECOND, _OURS  # of the coders of OURS_AT
 
 
 def draw_sizes(ensembles: Sequence[dict[str, Any]], path: Path) -> None:
@@ -95,15 +96,18 @@ def draw_decode(rows: Sequence[dict[str, Any]], path: Path) -> None:
     speeds = {(way_at(row), row["entropy"], row["threads"]): row["mmw_s"] for row in compared}
     sizes = {(way_at(row), row["entropy"]): row["bits_mw"] for row in compared}
     entropies = sorted({row["entropy"] for row in compared})
-    for number, way in enumerate(dict.fromkeys(map(way_at, compared))):
-        width = 0.86 / len({way_at(row) for row in compared})
-        places = [group - 0.43 + (number + 0.5) * width for group in range(len(entropies))]
-        color = _OURS if way == OURS_AT else _GREYS[number]
+    ways = ways_at(compared)
+    colors = {**dict(zip(ways, _GREYS, strict=False)), **dict(zip(OURS_AT, _AT, strict=True))}
+    for number, way in enumerate(ways):
+        width = 0.86 / len(ways)
+        known = [(n, each) for n, each in enumerate(entropies) if (way, each, 1) in speeds]
+        places = [group - 0.43 + (number + 0.5) * width for group, _ in known]
+        color = colors[way]
         for threads, alpha in shades:
-            heights = [speeds[way, entropy, threads] for entropy in entropies]
+            heights = [speeds[way, entropy, threads] for _, entropy in known]
             name = way if threads == 1 else None
             left.bar(places, heights, width * 0.92, color=color, alpha=alpha, label=name)
-        for place, entropy in zip(places, entropies, strict=True):
+        for place, (_, entropy) in zip(places, known, strict=True):
             left.annotate(
                 f"{sizes[way, entropy]:.2f}",
                 (place, max(speeds[way, entropy, threads] for threads, _ in shades)),

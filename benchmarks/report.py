@@ -24,7 +24,7 @@ MODELS = {
     "cortex-a72": "Cortex-A72 (Pi 4)",
     "cortex-a76": "Neoverse-N1 (for the Pi 5)",
 }
-OURS_AT = "edgeens, entropy"  # one name for the rows of all entropies
+OURS_AT = ("edgeens, entropy", "edgeens, split")  # one name for the rows of all entropies
 LARGE = ("VGG11", "ResNet18")  # networks whose memory is worth a table
 
 
@@ -37,7 +37,10 @@ def entropy_table(rows: Sequence[Row]) -> str:
         of_way = cells.setdefault(way_at(row), {})
         of_way.setdefault(row["entropy"], {})[row["threads"]] = row["relative"]
     head = ["same codes, of so many bits", *(f"{entropy} bits" for entropy in entropies)]
-    lines = [[way, *(_cell(of_way[each]) for each in entropies)] for way, of_way in cells.items()]
+    lines = [
+        [way, *(_cell(cells[way][each]) if each in cells[way] else "" for each in entropies)]
+        for way in ways_at(compared)
+    ]
     return markdown(head, lines)
 
 
@@ -265,7 +268,14 @@ def _kilobytes(count: int) -> str:
 
 def way_at(row: Row) -> str:
     """The way's name without the entropy of its codes."""
-    return OURS_AT if row["way"].startswith("entropy, ") else str(row["way"])
+    ours = f"edgeens, {row['way'].split(', ')[0]}"
+    return ours if ours in OURS_AT else str(row["way"])
+
+
+def ways_at(rows: Sequence[Row]) -> list[str]:
+    """Those names, ours first."""
+    names = dict.fromkeys(map(way_at, rows))
+    return [*(name for name in OURS_AT if name in names), *(n for n in names if n not in OURS_AT)]
 
 
 def _alone(row: Row) -> bool:

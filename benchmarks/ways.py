@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from benchmarks.nncodec_peer import NncodecTimer
 from benchmarks.workloads import Codes, Workload
 from edgeens.coded import CodedTensor
-from edgeens.container.writer import serialise
 from edgeens.decoder import Container
 from edgeens.errors import EdgeensError
 
@@ -67,13 +66,12 @@ def memcpy(output: Floats, share: Share) -> Way:
 
 def ours(workload: Workload, output: Floats) -> Way:
     """Container.decode of the whole file, its checksums compared."""
-    data = serialise(workload.coded)
-    container = Container.from_bytes(data)
+    container = Container.from_bytes(workload.data)
 
     def run(threads: int) -> None:
         container.decode("w", out=output, threads=threads)
 
-    bits = 8 * len(data) / output.size
+    bits = 8 * len(workload.data) / output.size
     return Way(workload.label, run, output.size, bits, workload.entropy)
 
 
@@ -84,13 +82,13 @@ def compressors(workload: Workload, output: Floats, share: Share) -> Iterator[Wa
         EdgeensError: a peer gave other weights than ours.
     """
     tensor = workload.coded.tensors[0]
-    expected = Container.from_bytes(serialise(workload.coded)).decode("w")
+    expected = Container.from_bytes(workload.data).decode("w")
     for name, (compress, decompress) in _compressors().items():
         frames = [compress(codes.tobytes()) for codes in tensor.codes]
         bits = 8 * sum(map(len, frames)) / output.size
         for how, dequantise in (
             ("NumPy", _numpy(tensor)),
-            ("our kernel", by_kernel(serialise(workload.coded), 0)),
+            ("our kernel", by_kernel(workload.data, 0)),
         ):
             run = _decompression(frames, decompress, dequantise, output, share)
             run(1)

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import e, pi
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgeens.coded import CodedEnsemble, CodedTensor, Grid
+from edgeens.container import fitting
 from edgeens.container.choice import choose_methods
+from edgeens.container.writer import serialise
+from edgeens.decoder import Container
 from edgeens.ensemble import Ensemble, MemberTensor
 from edgeens.quantize.rounding import draw_members
 from edgeens.quantize.sharing import share_bits
@@ -39,42 +43,76 @@ class Workload:
     Attributes:
         label: for people; unique.
         coded: one tensor, "w".
-        entropy: of Gaussian codes, in bits, where the same codes go through the peers; else None.
+        data: the file.
+        entropy: of Gaussian codes, in bits; else None.
+        has_peers: whether the same codes go through the peers.
     """
 
     label: str
     coded: CodedEnsemble
+    data: bytes
     entropy: float | None = None
+    has_peers: bool = False
 
 
 def workloads(shape: Shape = LAYER) -> Iterator[Workload]:
-    """Every method and coder once, the entropy coder at several entropies."""
+    """Every method and coder once, the coders entropy and split at several entropies.
+
+    Where a file has coder split, the same without it stands before it.
+    """
     eight = quantize_ensemble(gaussian(MEMBERS, shape))
     for bits in FIXED_BITS:
         coded = eight if bits == 8 else quantize_ensemble(gaussian(MEMBERS, shape), bits=bits)
-        yield Workload(f"fixed, {bits} bits", coded)
+        yield Workload(f"fixed, {bits} bits", coded, serialise(coded))
     for entropy in ENTROPIES:
         coded = on_one_grid(gaussian_codes(entropy, shape))
         coded = choose_methods(coded, method="plain", coder="entropy")
-        yield Workload(f"entropy, {entropy} bits", coded, entropy)
+        yield from _of_coders(f"{{}}, {entropy} bits", coded, entropy)
     codes = gaussian_codes(CLASSES_ENTROPY, shape, uneven=True)
     classes = choose_methods(on_one_grid(codes), method="plain", coder="entropy")
-    yield Workload("entropy, classes of rows", classes)
+    yield from _of_coders("{}, classes of rows", classes)
     smooth = choose_methods(on_one_grid(smooth_codes(shape)), method="plain", coder="entropy")
-    yield Workload("filtered, smooth rows", smooth)
-    yield Workload("shared, balanced digits", share_bits(eight, lambda4=0.5, lambda8=0.5))
-    yield Workload("shared, bit planes", share_bits(eight, digits="planes"))
-    yield Workload("joint, close members", choose_methods(quantize_ensemble(close(shape))))
+    yield from _of_coders("{}, smooth rows", smooth)
+    balanced = share_bits(eight, lambda4=0.5, lambda8=0.5)
+    yield Workload("shared, balanced digits", balanced, serialise(balanced))
+    planes = share_bits(eight, digits="planes")
+    yield Workload("shared, bit planes", planes, serialise(planes))
+    joint = choose_methods(quantize_ensemble(close(shape)))
+    yield from _of_coders("joint, close members, {}", joint)
     drawn = draw_members(gaussian(1, shape), members=MEMBERS, bits=4)
-    yield Workload("drawn, 4 INT4 members", drawn)
-    yield Workload("drawn, 4 INT4 members, entropy", choose_methods(drawn, coder="entropy"))
+    yield Workload("drawn, 4 INT4 members", drawn, serialise(drawn))
+    coded = choose_methods(drawn, coder="entropy")
+    yield from _of_coders("drawn, 4 INT4 members, {}", coded)
 
 
 def counted_workloads(shape: Shape) -> Iterator[Workload]:
     """Those, and what a parent costs where many members share it."""
     yield from workloads(shape)
     drawn = draw_members(gaussian(1, shape), members=MANY_MEMBERS, bits=4)
-    yield Workload(f"drawn, {MANY_MEMBERS} INT4 members", drawn)
+    yield Workload(f"drawn, {MANY_MEMBERS} INT4 members", drawn, serialise(drawn))
+
+
+def _of_coders(
+    label: str, coded: CodedEnsemble, entropy: float | None = None
+) -> Iterator[Workload]:
+    """The layer without low bits beside the codewords, and as the encoder stores it if it has some.
+
+    Args:
+        label: with a place for the coder of the file.
+        coded: with coder "entropy".
+        entropy: as in Workload; then the first has peers.
+    """
+    with patch.object(fitting, "_LOW_BITS", ()):
+        whole = serialise(coded)
+    yield Workload(label.format(_coder(whole)), coded, whole, entropy, entropy is not None)
+    data = serialise(coded)
+    if _coder(data) == "split":
+        yield Workload(label.format("split"), coded, data, entropy)
+
+
+def _coder(data: bytes) -> str:
+    with Container.from_bytes(data) as container:
+        return container.tensors[0].coder
 
 
 def gaussian(members: int, shape: Shape = LAYER) -> Ensemble:

@@ -78,7 +78,8 @@ class CodedTensor:
         method: how the codes are stored.
         digits: the decomposition that "shared" uses; "none" for other methods.
         draw: only for method "drawn".
-        coder: "fixed" for fields of one width, or "entropy" for prefix codes (plain, joint, drawn).
+        coder: "fixed" for fields of one width, or "entropy" for prefix codes (plain, joint, drawn):
+            in the file the coder entropy, filtered or split (S10), as the writer chooses.
         predictor: of member from member, for method "joint" (always with coder "entropy"); the
             codes stay the members' codes.
     """
@@ -117,7 +118,8 @@ class CodedEnsemble:
         members: K, 1 to 64.
         tensors: in any order; the file sorts them by the bytes of their names.
         sections: in the order of the file; the writer adds digests.
-        profile: limits that the file keeps to ("mcu": at most 4096 codes a block).
+        profile: limits that the file keeps to ("mcu": at most 4096 codes a block, and
+            nothing that a small build of the C decoder lacks).
         block_codes: most codes a block may hold over all copies, or None for the profile's own.
     """
 

@@ -100,7 +100,8 @@ def encode(
             tensors where that halves the rounding error, one a tensor for the others; a channel
             below 8 bits and for drawn members; what is better for a budget.
         exclude: patterns (*, ?) of tensor names that are kept exactly.
-        profile: "desktop" or "mcu" (at most 4096 codes a block).
+        profile: "desktop", or "mcu" for small builds of the C decoder (EENS_SMALL): at most 4096
+            codes a block, and no coder split.
         block: most codes in a block, or None for the profile's own.
         threads: workers of the writer; the bytes do not depend on it.
         draw: number of members to draw by stochastic rounding from the one model given (LPE-BSR).

@@ -102,11 +102,11 @@ def _point(point: Point, chosen: bool, *, judged: bool) -> list[str]:
     ]
 
 
-def inspection(sizes: Sizes, workspace_bytes: int, needs: Footprint | None) -> str:
+def inspection(sizes: Sizes, workspace_bytes: int, needs: Footprint) -> str:
     """Everything about a file: totals, shares, what a device needs, and each tensor.
 
     *workspace_bytes*: what the C decoder of this build needs for a file in memory. *needs*: the
-    same and more for a microcontroller's build; None if that cannot decode the file.
+    same and more for a microcontroller's build.
     """
     rows = [
         [
@@ -130,16 +130,17 @@ def inspection(sizes: Sizes, workspace_bytes: int, needs: Footprint | None) -> s
         f"a device needs: flash {flash} bytes; a workspace of {size(workspace_bytes)} bytes (this "
         f"build's), and {size(sizes.workspace_bytes)} more where the file is read through a "
         "callback",
-        _of_microcontroller(needs),
+        _microcontroller(needs, len(sizes.tensors)),
     ]
     return "\n".join([*lines, "", render(header, rows)])
 
 
-def _of_microcontroller(needs: Footprint | None) -> str:
-    if needs is None:
+def _microcontroller(needs: Footprint, tensors: int) -> str:
+    """What a small build needs, or why there is no use in one."""
+    if needs.refused:
         return (
-            "a microcontroller (EENS_SMALL) cannot decode this file, as it has the coder split; "
-            "encode with --profile mcu for one that it can"
+            f"a microcontroller (EENS_SMALL) refuses {len(needs.refused)} of {tensors} tensors, as "
+            "it has no coder split: encode with --profile mcu"
         )
     return (
         f"a microcontroller (EENS_SMALL): a workspace of {size(needs.in_memory_bytes)} bytes, or "

@@ -122,12 +122,14 @@ def test_the_tables_of_decoding_put_each_figure_where_it_belongs():
             for way, relative in ((f"entropy, {entropy} bits", 1.0), ("zstd", 3.0))
             for threads in (1, 2)
         ),
+        *(row("split, 2.5 bits", threads, 2.25, entropy=2.5) for threads in (1, 2)),
         row("NNCodec, not dequantised", 1, 400.0, entropy=1.5),
     ]
     assert report.entropy_table(rows).splitlines() == [
         "| same codes, of so many bits | 1.5 bits | 2.5 bits |",
         "| --- | --- | --- |",
         "| edgeens, entropy | 2.38 (2.25) | 3.38 (3.25) |",
+        "| edgeens, split |  | 2.25 (2.25) |",
         "| zstd | 4.38 (4.25) | 5.38 (5.25) |",
     ]
     assert report.way_table(rows).splitlines() == [

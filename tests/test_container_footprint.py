@@ -12,7 +12,9 @@ import pytest
 
 from edgeens.coded import CodedEnsemble
 from edgeens.container.footprint import footprint
+from edgeens.container.sizes import measure
 from edgeens.container.writer import serialise
+from edgeens.show import inspection
 from tests.vector_entropy import entropy
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +41,7 @@ def test_the_workspace_is_that_of_the_small_build(workspace):
     for path in VECTORS:
         done = subprocess.run([workspace, path], check=True, capture_output=True, text=True)
         needs = footprint(path.read_bytes())
-        expected = [needs.in_memory_bytes, needs.callback_bytes] if needs else [0, 0]
+        expected = [needs.in_memory_bytes, needs.callback_bytes]
         assert list(map(int, done.stdout.split())) == expected, path.name
 
 
@@ -49,11 +51,35 @@ def test_the_workspace_is_that_of_the_small_build(workspace):
         ("mcu", {"EENS_NO_DRAWN", "EENS_NO_ENTROPY"}),
         ("joint", {"EENS_NO_SHARED", "EENS_NO_DRAWN", "EENS_NO_FILTER"}),
         ("filtered_mcu", {"EENS_NO_SHARED"}),
+        ("split_cut", {"EENS_NO_SHARED", "EENS_NO_DRAWN"}),
     ],
 )
 def test_the_switches_are_those_of_what_the_file_does_not_use(name, switches):
     path = ROOT / "tests" / "vectors" / "good" / f"{name}.eens"
     assert set(footprint(path.read_bytes()).switches) == switches
+
+
+def test_tensors_of_coder_split_are_refused_and_the_others_counted_alone():
+    split = np.random.default_rng(0).integers(-100, 100, (2, 1 << 14)).astype(np.int8)
+    coded = CodedEnsemble(2, (entropy("big", split), entropy("small", split[:, :500])))
+    alone = CodedEnsemble(2, (entropy("small", split[:, :500]),))
+    needs, expected = footprint(serialise(coded)), footprint(serialise(alone))
+    assert needs.refused == ("big",)
+    assert expected.refused == ()
+    assert (needs.callback_bytes, needs.block_positions) == (expected.callback_bytes, 500)
+    assert "EENS_NO_FILTER" in expected.switches
+    assert "EENS_NO_FILTER" not in needs.switches
+
+
+def test_inspect_says_that_a_microcontroller_needs_the_mcu_profile():
+    codes = np.random.default_rng(0).integers(-100, 100, (2, 1 << 14)).astype(np.int8)
+    tensors = (entropy("big", codes), entropy("small", codes[:, :500]))
+    for profile, sentence in (
+        ("desktop", "refuses 1 of 2 tensors, as it has no coder split: encode with --profile mcu"),
+        ("mcu", "(EENS_SMALL): a workspace of"),
+    ):
+        data = serialise(CodedEnsemble(2, tensors, profile=profile))
+        assert sentence in inspection(measure(data), 0, footprint(data))
 
 
 def test_a_block_is_counted_in_values_of_one_member():

@@ -63,7 +63,8 @@ def add_commands(commands: Any) -> None:
         help="one scale for each; auto (default): a channel where one a tensor is coarse",
     )
     add("--exclude", action="append", default=[], metavar="GLOB", help="keep these tensors exactly")
-    add("--profile", choices=["desktop", "mcu"], default="desktop", help="default: %(default)s")
+    profiles = "mcu: for microcontrollers (EENS_SMALL); default: %(default)s"
+    add("--profile", choices=["desktop", "mcu"], default="desktop", help=profiles)
     add("--block", type=positive, metavar="N", help="most codes in a block (all members)")
     add("--threads", type=positive, default=1, metavar="N", help="workers; same bytes")
     add("--draw", type=between(1, 64), metavar="K", help="draw K members from one model (LPE-BSR)")

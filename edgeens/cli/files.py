@@ -36,8 +36,7 @@ def _inspect(options: argparse.Namespace) -> None:
         data = Path(options.file).read_bytes()
         sizes, needs = measure(data), footprint(data)
         if options.json:
-            small = asdict(needs) if needs else None
-            print(json.dumps(asdict(sizes) | {"microcontroller": small}))
+            print(json.dumps(asdict(sizes) | {"microcontroller": asdict(needs)}))
             return
         print(show.inspection(sizes, container.workspace_bytes, needs))
 

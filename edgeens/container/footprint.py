@@ -23,7 +23,10 @@ _CLASSES = 16  # bytes for the classes of a piece of a row
 class Footprint:
     """Bytes of memory besides the stack and the structs, and what a build may leave out.
 
+    All but *switches* are of the tensors that a small build decodes.
+
     Attributes:
+        refused: names of the tensors that a small build does not decode: those with coder split.
         in_memory_bytes: workspace where the file lies in memory, mapped flash for example.
         callback_bytes: workspace where it is read through a callback.
         block_positions: values of one member in the largest block: what a loop over blocks decodes
@@ -31,28 +34,30 @@ class Footprint:
         switches: the macros of native/README.md that this file does not suffer from.
     """
 
+    refused: tuple[str, ...]
     in_memory_bytes: int
     callback_bytes: int
     block_positions: int
     switches: tuple[str, ...]
 
 
-def footprint(data: bytes) -> Footprint | None:
-    """The needs of a container; None if it has the coder split, which the small build leaves out.
-
-    Raises FormatError where opening it does.
-    """
-    tensors = read_container(data).tensors
-    if any(tensor.record.coder == CODERS["split"] for tensor in tensors):
-        return None
+def footprint(data: bytes) -> Footprint:
+    """The needs of a container. Raises FormatError where opening it does."""
+    every = read_container(data).tensors
+    tensors = [tensor for tensor in every if not _is_split(tensor)]
     coded = [_coding_bytes(tensor) for tensor in tensors]
     pieces = [largest_piece(data, tensor) for tensor in tensors]
     return Footprint(
+        refused=tuple(tensor.name for tensor in every if _is_split(tensor)),
         in_memory_bytes=max(coded, default=0),
         callback_bytes=max((a + b for a, b in zip(coded, pieces, strict=True)), default=0),
         block_positions=max((_positions(tensor) for tensor in tensors), default=0),
-        switches=_switches(tensors),
+        switches=_switches(every),
     )
+
+
+def _is_split(tensor: StoredTensor) -> bool:
+    return tensor.record.coder == CODERS["split"]
 
 
 def _positions(tensor: StoredTensor) -> int:
@@ -85,6 +90,6 @@ def _switches(tensors: Iterable[StoredTensor]) -> tuple[str, ...]:
     ]
     if coders <= {CODERS["fixed"]}:
         unused = [name for name in unused if name != "EENS_NO_JOINT"] + ["EENS_NO_ENTROPY"]
-    elif CODERS["filtered"] not in coders:
+    elif not coders & {CODERS["filtered"], CODERS["split"]}:
         unused.append("EENS_NO_FILTER")
     return tuple(unused)

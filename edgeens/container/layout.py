@@ -293,7 +293,8 @@ _SENTENCES: Final = {
     Status.BLOCK_CONTENT: "a block's content is malformed",
     Status.DIGEST: "the decoded tensor does not have the digest that the file states",
     Status.UNSUPPORTED: (
-        "this decoder was built without the method or coder that the tensor needs"
+        "this decoder was built without the method or coder that the tensor needs; for a small "
+        "build encode with profile mcu"
     ),
     Status.WORKSPACE: "the workspace is too small",
     Status.OUTPUT: "the output is too small",

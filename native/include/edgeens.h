@@ -4,7 +4,8 @@
  * workspace and the output. Every function may be called from any number of threads at once.
  * Nothing has to be closed.
  *
- * Macros for the compilation of src: EENS_SMALL prefers small code, for files below 4 GiB.
+ * Macros for the compilation of src: EENS_SMALL prefers small code, for files below 4 GiB and
+ * without the coder split, which no file of the mcu profile has.
  * EENS_NO_SHARED, EENS_NO_DRAWN, EENS_NO_JOINT, EENS_NO_FILTER, EENS_NO_ENTROPY, EENS_NO_READER and
  * EENS_ONLY_FLOAT32 leave out what README.md says; what needs it is then refused with
  * EENS_ERR_UNSUPPORTED. EENS_NO_VECTOR leaves out vector code. SPDX-License-Identifier: Apache-2.0 */
@@ -235,8 +236,8 @@ eens_status eens_tensor_name(const eens_file *file, const eens_tensor *tensor, c
 eens_status eens_scales(const eens_file *file, const eens_tensor *tensor, uint32_t first,
                         uint32_t count, float *scales);
 
-/* Bytes of workspace that eens_decode needs for any blocks of this tensor, exactly. With the coder
- * entropy: its tables made ready, and the codes of one copy of a block (joint: of all members). For
+/* Bytes of workspace that eens_decode needs for any blocks of this tensor, exactly. With a coder
+ * other than fixed: its tables made ready, and the codes of one copy of a block (joint: of all members). For
  * a file that is not in memory besides: the largest common part or lane. Each call that runs at the
  * same time as another needs a workspace of its own. */
 eens_status eens_workspace_size(const eens_file *file, const eens_tensor *tensor, size_t *size);

@@ -26,7 +26,8 @@ const char *eens_strerror(eens_status status) {
     case EENS_ERR_DIGEST:
         return "the decoded tensor does not have the digest that the file states";
     case EENS_ERR_UNSUPPORTED:
-        return "this decoder was built without the method or coder that the tensor needs";
+        return "this decoder was built without the method or coder that the tensor needs; "
+               "for a small build encode with profile mcu";
     case EENS_ERR_WORKSPACE: return "the workspace is too small";
     case EENS_ERR_OUTPUT: return "the output is too small";
     case EENS_ERR_READ: return "the storage could not be read";
