@@ -139,8 +139,8 @@ def _microcontroller(needs: Footprint, tensors: int) -> str:
     """What a small build needs, or why there is no use in one."""
     if needs.refused:
         return (
-            f"a microcontroller (EENS_SMALL) refuses {len(needs.refused)} of {tensors} tensors, as "
-            "it has no coder split: encode with --profile mcu"
+            "a microcontroller (EENS_SMALL) cannot decode this file, as it lacks the coder split "
+            f"of {len(needs.refused)} of {tensors} tensors: encode with --profile mcu"
         )
     return (
         f"a microcontroller (EENS_SMALL): a workspace of {size(needs.in_memory_bytes)} bytes, or "

@@ -75,7 +75,7 @@ def test_inspect_says_that_a_microcontroller_needs_the_mcu_profile():
     codes = np.random.default_rng(0).integers(-100, 100, (2, 1 << 14)).astype(np.int8)
     tensors = (entropy("big", codes), entropy("small", codes[:, :500]))
     for profile, sentence in (
-        ("desktop", "refuses 1 of 2 tensors, as it has no coder split: encode with --profile mcu"),
+        ("desktop", "lacks the coder split of 1 of 2 tensors: encode with --profile mcu"),
         ("mcu", "(EENS_SMALL): a workspace of"),
     ):
         data = serialise(CodedEnsemble(2, tensors, profile=profile))
