@@ -440,7 +440,8 @@ def test_an_interrupted_encode_leaves_no_half_file(tmp_path):
     path = tmp_path / "f.eens"
     path.write_bytes(b"old")
     code = (
-        "import os, sys, time, edgeens.cli\n"
+        "import os, signal, sys, time, edgeens.cli\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in background has none
         "def slow(fd):\n"
         "    print('writing', flush=True)\n"
         "    while True: time.sleep(0.01)\n"
