@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
 COMPILER, EMULATOR, HOST_COMPILER = "aarch64-linux-gnu-gcc", "qemu-aarch64", "cc"
 PACKAGES = f"gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user {MODEL_PACKAGE}"  # Debian
-FLAGS = ["-std=c11", "-O2", "-ffp-contract=off", "-static"]
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-static"]
 ONCE, OFTEN = 1, 3
 FUNCTIONS = 6  # that are listed, of those that a row runs longest in
 

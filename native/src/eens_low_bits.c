@@ -87,7 +87,7 @@ eens_status eens_low_bits_size(const eens_job *job, const eens_codes_ready *code
 
 /* Numbers h become 2^width h + low, eight in a word: the shifted bits of a byte that come into the next
  * one are masked, whatever the order of the bytes. */
-static void join(uint32_t width, const int8_t *low, uint32_t count, int8_t *codes) {
+static void put_below(uint32_t width, const int8_t *low, uint32_t count, int8_t *codes) {
     const uint64_t mask = 0x0101010101010101u * ((1u << width) - 1);
     uint32_t i = 0;
     for (; count - i >= 8; i += 8) {
@@ -102,35 +102,34 @@ static void join(uint32_t width, const int8_t *low, uint32_t count, int8_t *code
     }
 }
 
-/* Fields from number first on, which begins a byte, out of size bytes. A vector kernel may read behind
+/* The fields from number first on, which begins a byte of the size bytes. A vector kernel may read behind
  * the last of them, but not behind all. */
-static void take_fields(uint8_t way, uint32_t width, const uint8_t *bytes, uint32_t size,
-                        uint32_t first, uint32_t count, int8_t *fields) {
-    uint32_t done = 0;
+static void add_fields(uint8_t way, uint32_t width, const uint8_t *bytes, uint32_t size,
+                       uint32_t first, uint32_t count, int8_t *codes) {
+    int8_t fields[PIECE];
+    uint32_t part, i = 0;
 #if defined(EENS_VECTOR)
     if (way != EENS_BY_SCALAR) {
         uint32_t skip = first / 8 * width;
-        done = eens_unpack_signed(bytes + skip, size - skip, count, width, fields);
+        i = eens_unpack_below(bytes + skip, size - skip, count, width, codes);
     }
-#else
-    (void)size;
 #endif
-    eens_unpack(way, bytes, first + done, count - done, width, fields + done);
+    (void)size;
+    for (; i < count; i += part) {
+        part = count - i < PIECE ? count - i : PIECE;
+        eens_unpack(way, bytes, first + i, part, width, fields);
+        put_below(width, fields, part, codes + i);
+    }
 }
 
-/* With the fields from number first on. */
-static void add_fields(const eens_job *job, uint32_t width, const uint8_t *bytes, uint32_t size,
-                       uint32_t first, uint32_t count, int8_t *codes) {
-    int8_t fields[PIECE + 8];
-    while (count != 0) {
-        uint32_t skip = first % 8;
-        uint32_t part = count < PIECE ? count : PIECE;
-        take_fields(job->way, width, bytes, size, first - skip, skip + part, fields);
-        join(width, fields + skip, part, codes);
-        first += part;
-        count -= part;
-        codes += part;
+/* The same from any field on. */
+static void add_any_fields(uint8_t way, uint32_t width, const uint8_t *bytes, uint32_t size,
+                           uint32_t first, uint32_t count, int8_t *codes) {
+    eens_stream low = {bytes, size, first * width};
+    for (; first % 8 != 0 && count != 0; first++, count--, codes++) {
+        *codes = (int8_t)(uint8_t)((uint32_t)*codes << width | eens_take_bits(&low, width));
     }
+    add_fields(way, width, bytes, size, first, count, codes);
 }
 
 bool eens_low_bits_add(const eens_job *job, const eens_codes_ready *code, uint32_t copy,
@@ -142,7 +141,7 @@ bool eens_low_bits_add(const eens_job *job, const eens_codes_ready *code, uint32
             return false;
         }
         if (has_field) {
-            add_fields(job, code->low_bits, bytes, size, first, count, codes + at);
+            add_any_fields(job->way, code->low_bits, bytes, size, first, count, codes + at);
             first += count;
         }
     }

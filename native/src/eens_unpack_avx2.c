@@ -21,15 +21,20 @@ static const uint16_t factors[9][8] = {
     FACTORS(5), FACTORS(6), FACTORS(7), FACTORS(8),
 };
 
-/* is_signed is a constant wherever this is called. The 16 bytes from p on hold fields 0 to 15, those
+/* What becomes of the fields. */
+enum { UNSIGNED, SIGNED, BELOW };
+
+/* made is a constant wherever this is called. The 16 bytes from p on hold fields 0 to 15, those
  * from p + 2 w on fields 16 to 31: 2 w bytes, and with the byte behind at most 17, whose last only
  * fills the upper half of a lane that is shifted out. */
 WITH_AVX2 EENS_ALWAYS_INLINE uint32_t unpack(const uint8_t *stream, uint32_t size, uint32_t count,
-                                             uint32_t width, bool is_signed, uint8_t *fields) {
+                                             uint32_t width, int made, uint8_t *fields) {
     __m256i low = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)windows[width]));
     __m256i high = _mm256_add_epi8(low, _mm256_set1_epi8((char)width));
     __m256i factor = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)factors[width]));
+    __m256i above = _mm256_set1_epi8((char)(0xFFu << width));
     __m128i shift = _mm_cvtsi32_si128(16 - (int)width);
+    __m128i rise = _mm_cvtsi32_si128((int)width);
     uint32_t within = size < 2 * width + 16 ? 0 : (size - 2 * width - 16) / (4 * width) + 1;
     uint32_t done = 32 * (count / 32 < within ? count / 32 : within);
     for (uint32_t i = 0; i < done; i += 32, stream += 4 * width) {
@@ -38,10 +43,15 @@ WITH_AVX2 EENS_ALWAYS_INLINE uint32_t unpack(const uint8_t *stream, uint32_t siz
             _mm_loadu_si128((const __m128i *)(stream + 2 * width)), 1);
         __m256i first = _mm256_mullo_epi16(_mm256_shuffle_epi8(bytes, low), factor);
         __m256i second = _mm256_mullo_epi16(_mm256_shuffle_epi8(bytes, high), factor);
-        __m256i all = is_signed ? _mm256_packs_epi16(_mm256_sra_epi16(first, shift),
+        __m256i all = made == SIGNED ? _mm256_packs_epi16(_mm256_sra_epi16(first, shift),
                                                      _mm256_sra_epi16(second, shift))
                                 : _mm256_packus_epi16(_mm256_srl_epi16(first, shift),
                                                       _mm256_srl_epi16(second, shift));
+        if (made == BELOW) {
+            __m256i numbers = _mm256_loadu_si256((const __m256i *)(fields + i));
+            numbers = _mm256_and_si256(_mm256_sll_epi16(numbers, rise), above);
+            all = _mm256_or_si256(numbers, all);
+        }
         _mm256_storeu_si256((__m256i *)(fields + i), all);
     }
     return done;
@@ -49,12 +59,17 @@ WITH_AVX2 EENS_ALWAYS_INLINE uint32_t unpack(const uint8_t *stream, uint32_t siz
 
 WITH_AVX2 uint32_t eens_unpack_signed(const uint8_t *stream, uint32_t size, uint32_t count,
                                       uint32_t width, int8_t *codes) {
-    return unpack(stream, size, count, width, true, (uint8_t *)codes);
+    return unpack(stream, size, count, width, SIGNED, (uint8_t *)codes);
 }
 
 WITH_AVX2 uint32_t eens_unpack_unsigned(const uint8_t *stream, uint32_t size, uint32_t count,
                                         uint32_t width, uint8_t *fields) {
-    return unpack(stream, size, count, width, false, fields);
+    return unpack(stream, size, count, width, UNSIGNED, fields);
+}
+
+WITH_AVX2 uint32_t eens_unpack_below(const uint8_t *stream, uint32_t size, uint32_t count,
+                                     uint32_t width, int8_t *codes) {
+    return unpack(stream, size, count, width, BELOW, (uint8_t *)codes);
 }
 
 #endif

@@ -60,4 +60,20 @@ uint32_t eens_unpack_unsigned(const uint8_t *stream, uint32_t size, uint32_t cou
     return done;
 }
 
+uint32_t eens_unpack_below(const uint8_t *stream, uint32_t size, uint32_t count, uint32_t width,
+                           int8_t *codes) {
+    uint8x16_t low = vld1q_u8(windows[width]);
+    uint8x16_t high = vaddq_u8(low, vdupq_n_u8((uint8_t)width));
+    int16x8_t rise = vld1q_s16(rises[width]);
+    int8x16_t fall = vdupq_n_s8((int8_t)((int32_t)width - 8));
+    int8x16_t up = vdupq_n_s8((int8_t)width);
+    uint32_t done = groups16(size, count, width);
+    for (uint32_t i = 0; i < done; i += 16, stream += 2 * width) {
+        uint8x16_t raised = raised16(vld1q_u8(stream), low, high, rise);
+        int8x16_t numbers = vshlq_s8(vld1q_s8(codes + i), up);
+        vst1q_s8(codes + i, vorrq_s8(numbers, vreinterpretq_s8_u8(vshlq_u8(raised, fall))));
+    }
+    return done;
+}
+
 #endif

@@ -74,6 +74,9 @@ uint32_t eens_unpack_signed(const uint8_t *stream, uint32_t size, uint32_t count
                             int8_t *codes);
 uint32_t eens_unpack_unsigned(const uint8_t *stream, uint32_t size, uint32_t count, uint32_t width,
                               uint8_t *fields);
+/* The same into the lowest bits of codes, which rise by the width (S10.5). */
+uint32_t eens_unpack_below(const uint8_t *stream, uint32_t size, uint32_t count, uint32_t width,
+                           int8_t *codes);
 
 /* What the values of a run of codes have in common. */
 typedef struct eens_grid {
