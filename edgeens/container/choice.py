@@ -103,7 +103,10 @@ def _borrowing(coded: CodedEnsemble) -> list[CodedTensor]:
         )
         streams = file.streams(borrower)
         coding = pool.borrowed(streams)
-        if coding and streams.block_bytes(coding) < file.size(tensor):
+        if coding is None:
+            continue
+        if streams.block_bytes(coding) + pool.added_bytes(coding) < file.size(tensor):
+            pool.add(coding)
             tensors[number] = borrower
     return tensors
 

@@ -7,7 +7,7 @@ once; a small tensor uses tables of another where its own would not pay.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -47,11 +47,11 @@ class TablePool:
 
     Attributes:
         bodies: kind and body of each.
-        codes: the prefix code of each, None for other kinds.
+        codes: the prefix code of each, with its low bits; None for other kinds.
     """
 
     bodies: list[tuple[int, bytes]] = field(default_factory=list)
-    codes: list[PrefixCode | None] = field(default_factory=list)
+    codes: list[tuple[PrefixCode, int] | None] = field(default_factory=list)
 
     def pack(self) -> bytes:
         """Directory and bodies."""
@@ -73,12 +73,20 @@ class TablePool:
             first = len(self.bodies)
             self.bodies += coding.bodies()
             codes = [code for codes in coding.sets for code in codes]
-            others = len(coding.bodies()) - len(codes)
-            self.codes += [*[None] * others, *codes]
+            low_bits = [each for of_set in coding.low_bits for each in of_set] or [0] * len(codes)
+            self.codes += [None] * (coding.table_count - len(codes))
+            self.codes += zip(codes, low_bits, strict=True)
         return first
 
+    def added_bytes(self, coding: Coding) -> int:
+        """Bytes that the pool grows by if *coding* is added."""
+        return coding.table_bytes if self.place(coding) is None else 0
+
     def borrowed(self, streams: Streams) -> Coding | None:
-        """The coding of fewest bits from tables that are there; None if none has all codewords."""
+        """The coding of fewest bits from prefix codes that are there; None if none has all codewords.
+
+        Where those have low bits, a table of these that stands beside them may have to be added.
+        """
         best = None
         pairs = zip(self.codes, self.codes[1:], strict=False)
         choices = pairs if streams.joint else zip(self.codes)
@@ -86,20 +94,29 @@ class TablePool:
             codes = [code for code in choice if code is not None]
             if len(codes) < len(choice):
                 continue
-            bits = [bits_with(streams, number, code) for number, code in enumerate(codes)]
+            bits = [bits_with(streams, number, *code) for number, code in enumerate(codes)]
             known = [each for each in bits if each is not None]
-            if len(known) == len(bits) and (best is None or sum(known) < best[0]):
-                best = sum(known), Coding(None, tuple((code,) for code in codes))
+            if len(known) < len(bits):
+                continue
+            size = sum(known)
+            coding = Coding(None, tuple((code,) for code, _ in codes))
+            if any(low for _, low in codes):
+                coding = replace(coding, low_bits=tuple((low,) for _, low in codes))
+                size += 8 * self.added_bytes(coding)
+            if best is None or size < best[0]:
+                best = size, coding
         return best[1] if best else None
 
 
-def bits_with(streams: Streams, number: int, code: PrefixCode) -> int | None:
+def bits_with(streams: Streams, number: int, code: PrefixCode, low_bits: int) -> int | None:
     """Bits of the streams of set *number* with *code*; None if it lacks a codeword."""
-    codes = streams.of_set(number)
+    above = replace(streams, codes=streams.codes >> low_bits)
+    codes = above.of_set(number)
     if int(codes.min()) < code.low or int(codes.max()) >= code.low + code.values:
         return None
-    _, _, counts = streams.counts(number, code.group, within=(code.low, code.values))
-    return code.bits(counts[0])
+    _, _, counts = above.counts(number, code.group, within=(code.low, code.values))
+    bits = code.bits(counts[0])
+    return None if bits is None else bits + low_bits * codes.size
 
 
 def plan_tables(
@@ -151,12 +168,9 @@ def _smaller(pool: TablePool, streams: Streams, own: Coding) -> Coding:
     borrowed = pool.borrowed(streams)
     if borrowed is None:
         return own
-    tables = own.table_bytes if pool.place(own) is None else 0
     return min(
-        (borrowed, streams.block_bytes(borrowed)),
-        (own, streams.block_bytes(own) + tables),
-        key=lambda each: each[1],
-    )[0]
+        (borrowed, own), key=lambda each: streams.block_bytes(each) + pool.added_bytes(each)
+    )
 
 
 def _for_all(streams: list[Streams]) -> Coding:

@@ -66,14 +66,11 @@ static void check_unpack(uint32_t width, uint32_t at, uint32_t count) {
     fill(stream, size);
     memset(vector, GUARD_BYTE, sizeof vector);
     memset(fields, GUARD_BYTE, sizeof fields);
-    int good = 1;
-    if (width >= 2) { /* the narrowest codes there are */
-        eens_unpack(EENS_BY_SCALAR, stream, 0, count, width, scalar);
-        eens_unpack(EENS_BY_VECTOR, stream, 0, count, width, vector);
-        good = memcmp(scalar, vector, count) == 0;
-        for (uint32_t i = 0; i < GUARD; i++) {
-            good = good && (uint8_t)vector[count + i] == GUARD_BYTE;
-        }
+    eens_unpack(EENS_BY_SCALAR, stream, 0, count, width, scalar);
+    eens_unpack(EENS_BY_VECTOR, stream, 0, count, width, vector);
+    int good = memcmp(scalar, vector, count) == 0;
+    for (uint32_t i = 0; i < GUARD; i++) {
+        good = good && (uint8_t)vector[count + i] == GUARD_BYTE;
     }
     uint32_t done = eens_unpack_unsigned(stream, size, count, width, fields);
     good = good && done % 16 == 0 && done <= count && (size < 2 * width + 32 || done != 0);
@@ -84,6 +81,25 @@ static void check_unpack(uint32_t width, uint32_t at, uint32_t count) {
         good = good && fields[done + i] == GUARD_BYTE;
     }
     check(good, "unpacking", width, at, count);
+    free(all);
+}
+
+/* Fields below numbers that are there. */
+static void check_below(uint32_t width, uint32_t at, uint32_t count) {
+    uint8_t before[LENGTHS + GUARD], after[LENGTHS + GUARD];
+    uint8_t *all;
+    uint32_t size = eens_ceil8(count * width);
+    uint8_t *stream = grab(at, size, &all);
+    fill(stream, size);
+    fill(before, sizeof before);
+    memcpy(after, before, sizeof after);
+    uint32_t done = eens_unpack_below(stream, size, count, width, (int8_t *)after);
+    int good = done % 16 == 0 && done <= count && (size < 2 * width + 32 || done != 0);
+    for (uint32_t i = 0; i < done; i++) {
+        good = good && after[i] == (uint8_t)(before[i] << width | field_of(stream, i, width));
+    }
+    good = good && memcmp(after + done, before + done, sizeof after - done) == 0;
+    check(good, "unpacking below numbers", width, at, count);
     free(all);
 }
 
@@ -183,6 +199,7 @@ int main(void) {
         for (uint32_t at = 0; at < ALIGNMENTS; at++) {
             for (uint32_t count = 0; count < LENGTHS; count++) {
                 check_unpack(width, at, count);
+                check_below(width, at, count);
             }
         }
     }
