@@ -96,7 +96,8 @@ static void check_below(uint32_t width, uint32_t at, uint32_t count) {
     uint32_t done = eens_unpack_below(stream, size, count, width, (int8_t *)after);
     int good = done % 16 == 0 && done <= count && (size < 2 * width + 32 || done != 0);
     for (uint32_t i = 0; i < done; i++) {
-        good = good && after[i] == (uint8_t)(before[i] << width | field_of(stream, i, width));
+        uint32_t joined = (uint32_t)before[i] << width | field_of(stream, i, width);
+        good = good && after[i] == (uint8_t)joined;
     }
     good = good && memcmp(after + done, before + done, sizeof after - done) == 0;
     check(good, "unpacking below numbers", width, at, count);
