@@ -39,16 +39,16 @@ def gauss(shape, width=20.0, seed=0):
 
 def rows_apart():
     """A third of the rows zeros, a third narrow, others in each member: with classes of rows."""
-    codes = gauss((2, *SHAPE), 24)
+    codes = gauss((2, *SHAPE), 45)
     for member, of_member in enumerate(codes):
         of_member[member::3] = 0
-        of_member[member + 1 :: 3] //= 5
+        of_member[member + 1 :: 3] //= 3
     return codes
 
 
 def smooth():
     """Rows whose neighbours are alike: with a filter."""
-    steps = np.random.default_rng(1).normal(0, 9, (2, *SHAPE))
+    steps = np.random.default_rng(1).normal(0, 16, (2, *SHAPE))
     codes = np.zeros(steps.shape)
     for column in range(1, SHAPE[1]):
         codes[..., column] = 0.95 * codes[..., column - 1] + steps[..., column]
@@ -219,7 +219,7 @@ def low_bits_of(codes, members=2, profile="desktop", **options):
 
 def test_wide_codes_have_more_low_bits():
     widths = [low_bits_of(gauss((2, *SHAPE), width)) for width in (2, 6, 12, 25)]
-    assert widths == [(), ((1,),), ((2,),), ((3,),)]
+    assert widths == [(), (), ((2,),), ((3,),)]
 
 
 def bits_of(streams, coding):
@@ -235,12 +235,12 @@ def bits_of(streams, coding):
 def test_low_bits_are_the_most_that_cost_a_quarter_of_a_percent(monkeypatch, width):
     streams = streams_of(2, tensor(gauss((2, *SHAPE), width)))
     coding = fit_coding(streams)
-    sizes = []
-    for chosen in range(4):
+    sizes = {}
+    for chosen in (0, 2, 3):  # one bit gains nothing
         monkeypatch.setattr(fitting, "_LOW_BITS", (chosen,))
         monkeypatch.setattr(fitting, "_LOW_BITS_COST", 2.0)
-        sizes.append(bits_of(streams, fit_coding(streams)))
-    most = max(bits for bits in range(4) if sizes[bits] <= 1.0025 * sizes[0])
+        sizes[chosen] = bits_of(streams, fit_coding(streams))
+    most = max(bits for bits, size in sizes.items() if size <= 1.0025 * sizes[0])
     assert coding.low_bits == (((most,),) if most else ())
     assert bits_of(streams, coding) == sizes[most]
 

@@ -45,7 +45,7 @@ _COLUMNS_COST = 0.96
 
 # As many of the lowest bits as cost no more than this stand beside the codewords of a set, in
 # tensors as large as above: a decoder finds more codes in a look-up then.
-_LOW_BITS = (3, 2, 1)
+_LOW_BITS = (3, 2)  # fields of one bit gain nothing
 _LOW_BITS_COST = 1.0025
 
 

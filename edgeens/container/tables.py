@@ -83,7 +83,7 @@ class TablePool:
         return coding.table_bytes if self.place(coding) is None else 0
 
     def borrowed(self, streams: Streams) -> Coding | None:
-        """The coding of fewest bits from prefix codes that are there; None if none has all codewords.
+        """The coding of fewest bits from prefix codes that are there; None if none has all codes.
 
         Where those have low bits, a table of these that stands beside them may have to be added.
         """
@@ -168,9 +168,7 @@ def _smaller(pool: TablePool, streams: Streams, own: Coding) -> Coding:
     borrowed = pool.borrowed(streams)
     if borrowed is None:
         return own
-    return min(
-        (borrowed, own), key=lambda each: streams.block_bytes(each) + pool.added_bytes(each)
-    )
+    return min((borrowed, own), key=lambda each: streams.block_bytes(each) + pool.added_bytes(each))
 
 
 def _for_all(streams: list[Streams]) -> Coding:

@@ -102,6 +102,22 @@ static void put_below(uint32_t width, const int8_t *low, uint32_t count, int8_t 
     }
 }
 
+/* Two bits, as most files have: a byte's four fields come into bytes of their own. Only on little-endian
+ * machines, where these stand in order. */
+static uint32_t put_two_below(const uint8_t *bytes, uint32_t count, int8_t *codes) {
+    const uint32_t mask = 0x03030303u;
+    const uint32_t done = EENS_LITTLE_ENDIAN ? count / 8 * 8 : 0; /* as eens_unpack goes on */
+    for (uint32_t i = 0; i < done; i += 4) {
+        uint32_t above, four = bytes[i / 4];
+        memcpy(&above, codes + i, 4);
+        four |= four << 12;
+        four |= four << 6;
+        above = (above << 2 & ~mask) | (four & mask);
+        memcpy(codes + i, &above, 4);
+    }
+    return done;
+}
+
 /* The fields from number first on, which begins a byte of the size bytes. A vector kernel may read behind
  * the last of them, but not behind all. */
 static void add_fields(uint8_t way, uint32_t width, const uint8_t *bytes, uint32_t size,
@@ -115,6 +131,9 @@ static void add_fields(uint8_t way, uint32_t width, const uint8_t *bytes, uint32
     }
 #endif
     (void)size;
+    if (width == 2) {
+        i += put_two_below(bytes + (first + i) / 4, count - i, codes + i);
+    }
     for (; i < count; i += part) {
         part = count - i < PIECE ? count - i : PIECE;
         eens_unpack(way, bytes, first + i, part, width, fields);

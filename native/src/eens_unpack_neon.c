@@ -60,8 +60,32 @@ uint32_t eens_unpack_unsigned(const uint8_t *stream, uint32_t size, uint32_t cou
     return done;
 }
 
+/* Two bits, as most files have: four fields of a byte go to the lowest bits of four, and what stands
+ * above them there makes room for the numbers. */
+static uint32_t unpack_two_below(const uint8_t *stream, uint32_t count, int8_t *codes) {
+    static const uint8_t bytes_of[16] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3};
+    static const int8_t falls[16] = {0, -2, -4, -6, 0, -2, -4, -6, 0, -2, -4, -6, 0, -2, -4, -6};
+    uint8x16_t from = vld1q_u8(bytes_of);
+    int8x16_t fall = vld1q_s8(falls);
+    uint32_t done = count / 64 * 64;
+    for (uint32_t i = 0; i < done; i += 64, stream += 16) {
+        uint8x16_t bytes = vld1q_u8(stream);
+        EENS_UNROLL
+        for (uint32_t k = 0; k < 4; k++) {
+            uint8x16_t at = vaddq_u8(from, vdupq_n_u8((uint8_t)(4 * k)));
+            uint8x16_t fields = vshlq_u8(vqtbl1q_u8(bytes, at), fall);
+            uint8_t *out = (uint8_t *)codes + i + 16 * k;
+            vst1q_u8(out, vsliq_n_u8(fields, vld1q_u8(out), 2));
+        }
+    }
+    return done;
+}
+
 uint32_t eens_unpack_below(const uint8_t *stream, uint32_t size, uint32_t count, uint32_t width,
                            int8_t *codes) {
+    if (width == 2) {
+        return unpack_two_below(stream, count, codes);
+    }
     uint8x16_t low = vld1q_u8(windows[width]);
     uint8x16_t high = vaddq_u8(low, vdupq_n_u8((uint8_t)width));
     int16x8_t rise = vld1q_s16(rises[width]);
