@@ -29,7 +29,7 @@ from edgeens.progress import Progress
 
 ROOT = Path(__file__).parents[1]
 COMPILER = os.environ.get("CC", "cc")
-FLAGS = ["-std=c11", "-O2", "-ffp-contract=off"]
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=off"]
 VECTOR, SCALAR = "vector", "scalar"
 # As benchmarks.instructions builds them.
 KERNELS = {VECTOR: (), SCALAR: ("-DEENS_NO_VECTOR", "-fno-tree-vectorize")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgeens.container.bits import pack_ragged
+from edgeens.container.bits import pack
 from edgeens.container.layout import LOW_BITS
 
 Codes = NDArray[np.int8]
@@ -38,9 +38,9 @@ class LowBits:
 
     def packed(self) -> list[bytes]:
         """The bytes of each block's."""
-        if self.width == 0:
-            return [b""] * len(self.counts)
-        return [each.tobytes() for each in pack_ragged(self.fields, self.counts, self.width)]
+        ends = np.cumsum(self.counts)
+        of_blocks = [self.fields[end - n : end] for end, n in zip(ends, self.counts, strict=True)]
+        return [pack(fields, self.width).tobytes() for fields in of_blocks]
 
 
 def split_codes(codes: Codes, widths: Bytes, positions: int) -> tuple[Codes, LowBits]:
@@ -56,9 +56,12 @@ def split_codes(codes: Codes, widths: Bytes, positions: int) -> tuple[Codes, Low
     starts = np.arange(0, len(codes), positions)
     if width == 0:
         return codes, LowBits(np.zeros(0, np.uint8), np.zeros(len(starts), np.intp), 0)
-    has_field = np.broadcast_to(widths > 0, codes.shape)
-    counts = np.add.reduceat(has_field, starts, dtype=np.intp)
-    fields = (codes[has_field] & ((1 << width) - 1)).astype(np.uint8)
+    fields = codes.view(np.uint8) & np.uint8((1 << width) - 1)
+    if widths.all():
+        counts = np.diff([*starts, len(codes)])
+    else:
+        counts = np.add.reduceat(widths > 0, starts, dtype=np.intp)
+        fields = fields[widths > 0]
     return codes >> widths.astype(np.int8), LowBits(fields, counts, width)
 
 
