@@ -159,6 +159,9 @@ bool eens_low_bits_add(const eens_job *job, const eens_codes_ready *code, uint32
         if (!next_stretch(job, code, copy, at, &count, &has_field)) {
             return false;
         }
+        if (has_field && (first + count) * code->low_bits > 8 * size) {
+            return false; /* the storage has changed since the size was found */
+        }
         if (has_field) {
             add_any_fields(job->way, code->low_bits, bytes, size, first, count, codes + at);
             first += count;
