@@ -86,7 +86,7 @@ def test_dead_columns_get_a_class_in_which_they_cost_nothing():
 
 
 def test_even_codes_get_no_classes():
-    codes = np.random.default_rng(0).integers(-128, 128, (4, 100, 100)).astype(np.int8)
+    codes = np.random.default_rng(0).integers(-128, 128, (4, 80, 100)).astype(np.int8)
     tensor = CodedTensor("w", "float32", codes, Grid(8, ONE), "plain", coder="entropy")
     assert read_container(serialise(CodedEnsemble(4, (tensor,)))).records[0].table_count == 1
 
