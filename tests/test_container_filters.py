@@ -164,9 +164,16 @@ def test_the_automatic_choice_filters_pictures():
 
 
 @pytest.mark.parametrize(
-    ("shape", "positions"),
-    [((128, 784), 25088), ((500, 3000), 48000), ((500, 5000), 40000), ((4, 100000), 16384)],
+    ("shape", "lanes", "joint"),
+    [
+        ((128, 784), 25088, 25088),
+        ((512, 4608), 147456, 36864),
+        ((500, 5000), 80000, 40000),
+        ((4, 150000), 16384, 16384),
+    ],
 )
-def test_blocks_hold_whole_rows_if_they_can(shape, positions):
+def test_blocks_hold_whole_rows_if_they_can(shape, lanes, joint):
     each = tensor(np.zeros((4, *shape), np.int8))
-    assert block_positions(each, 4, profile="desktop", block_codes=None) == positions
+    assert block_positions(each, 4, profile="desktop", block_codes=None) == lanes
+    each = replace(each, method="joint", predictor="mean")
+    assert block_positions(each, 4, profile="desktop", block_codes=None) == joint

@@ -31,7 +31,10 @@ _ENTROPY_CODES = 1 << 16
 _ENTROPY_LANE = 1 << 13
 # Filtered rows are decoded up to 32 at a time, if a block holds so many whole ones.
 _ROWS_AT_ONCE = (32, 16, 8, 1)
-_MOST_FOR_ROWS = 4  # times the positions that a block would else have
+# For that it may have so many times the positions that it would else have. A decoder keeps the
+# codes of one lane at a time, but those of all streams of a joint block.
+_MOST_FOR_LANES = 9  # 32 rows of 512 channels and 9 taps, of four members
+_MOST_FOR_JOINT = 4
 
 _BATCH = 1 << 21
 
@@ -64,7 +67,9 @@ def block_positions(
     elif profile == "mcu":
         positions = _MCU_CODES // weight
     elif tensor.coder == "entropy":
-        positions = _whole_rows(max(_ENTROPY_CODES // copies, _ENTROPY_LANE), tensor.shape)
+        positions = max(_ENTROPY_CODES // copies, _ENTROPY_LANE)
+        most = _MOST_FOR_JOINT if tensor.method == "joint" else _MOST_FOR_LANES
+        positions = _whole_rows(positions, most * positions, tensor.shape)
     else:
         positions = max(_DESKTOP_CODES // weight, _DESKTOP_LANE * copies // weight)
     positions = min(positions, BLOCK_LIMITS[profile] // weight)
@@ -74,11 +79,11 @@ def block_positions(
     return max(1, min(positions, elements))
 
 
-def _whole_rows(positions: int, shape: tuple[int, ...]) -> int:
-    """The positions of about as many whole rows, a multiple of 32, 16 or 8 if it can be."""
+def _whole_rows(positions: int, most: int, shape: tuple[int, ...]) -> int:
+    """About as many positions in whole rows, a multiple of 32, 16 or 8 if *most* allows it."""
     row = prod(shape[1:])
     for unit in (rows * row for rows in _ROWS_AT_ONCE):
-        if 0 < unit <= _MOST_FOR_ROWS * positions:
+        if 0 < unit <= most:
             return unit * max(1, (2 * positions + unit) // (2 * unit))
     return positions
 
